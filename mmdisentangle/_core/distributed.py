@@ -1,0 +1,61 @@
+"""Batch statistics over several processes: gather the samples of all ranks, with gradients."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, distributed
+
+
+class _AllGather(torch.autograd.Function):
+    """Gather equally shaped tensors; the backward pass sums each rank's part over all ranks.
+
+    Every rank computes the same loss, so the sum is the number of ranks times the gradient, and the averaging of
+    DistributedDataParallel divides by it: the parameter gradients are those of one process with the whole batch.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        gathered = [torch.empty_like(x) for _ in range(distributed.get_world_size())]
+        distributed.all_gather(gathered, x.contiguous())
+        return torch.stack(gathered)
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> Tensor:  # type: ignore[override]
+        total = upstream.clone()
+        distributed.all_reduce(total)
+        return total[distributed.get_rank()]
+
+
+def world_size() -> int:
+    """Number of processes, 1 outside a process group."""
+    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+
+
+def gather_samples(x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Concatenate ``x [B, ...]`` and ``mask`` over all ranks, whatever their batch sizes (and lengths).
+
+    Args:
+        x: this rank's samples; at most the first two axes may differ in size between ranks.
+        mask: boolean, the first one or two axes of ``x``: True = counts. None means that all do.
+
+    Returns:
+        Samples of all ranks padded to the largest sizes, and their mask; the arguments themselves on one process.
+    """
+    if world_size() == 1:
+        return x, mask
+    if mask is None:
+        mask = torch.ones(x.shape[:1], dtype=torch.bool, device=x.device)
+    own = torch.tensor(x.shape[: mask.ndim], device=x.device)
+    largest = own.clone()
+    distributed.all_reduce(largest, distributed.ReduceOp.MAX)
+    missing = [int(size) for size in (largest - own).tolist()]
+    x = _lengthen(torch.where(mask.reshape(mask.shape + (1,) * (x.ndim - mask.ndim)), x, 0), missing)
+    counts = _AllGather.apply(_lengthen(mask, missing).to(torch.uint8))
+    return _AllGather.apply(x).flatten(0, 1), counts.flatten(0, 1).bool()
+
+
+def _lengthen(x: Tensor, missing: list[int]) -> Tensor:
+    padding: list[int] = []
+    for axis in reversed(range(x.ndim)):
+        padding += [0, missing[axis] if axis < len(missing) else 0]
+    return torch.nn.functional.pad(x, padding)
