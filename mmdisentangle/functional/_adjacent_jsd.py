@@ -1,0 +1,128 @@
+"""Jensen-Shannon divergence between neighbouring frames: stable, and lean enough for long sequences.
+
+With logits ``x``, ``p = softmax(x_t)``, ``q = softmax(x_{t+1})``, ``m = (p + q) / 2`` and the half log ratio
+``z = (log p - log q) / 2``, taken from the logits so that nothing cancels,
+
+    JSD(p, q) = sum m * (z tanh z - log(cosh z)),      log cosh z = log1p(sinh(z)^2) / 2,
+
+whose terms are all >= 0. The derivatives are ``dJSD/dp = log1p(tanh z) / 2`` and ``dJSD/dq = log1p(-tanh z) / 2``.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from mmdisentangle._core.numerics import at_least_float32, zero_where_invalid
+
+# Beyond |z| = 20 the divergence is log 2 to the last digit of float64, and sinh(z)^2 still fits in float32.
+_Z_MAX = 20.0
+# Beyond |z| = 4 tanh saturates in float32, and log1p(tanh z) would lose its digits.
+_Z_SATURATED = 4.0
+# Elements of one chunk: small enough to stay in a core's cache, large enough to hide the launch overhead.
+_CHUNK_ELEMENTS = 1 << 17
+
+
+def js_terms(m: Tensor, z: Tensor) -> Tensor:
+    """Terms whose sum over the last axis is the divergence."""
+    z = z.clamp(-_Z_MAX, _Z_MAX)
+    return m * (z * z.tanh() - z.sinh().square().log1p() / 2)
+
+
+def _half_log_ratio(x: Tensor, lse: Tensor) -> Tensor:
+    return (x[:, :-1] - x[:, 1:] - (lse[:, :-1] - lse[:, 1:]).unsqueeze(-1)) / 2
+
+
+def _divergence(x: Tensor, lse: Tensor) -> Tensor:
+    p = (x - lse.unsqueeze(-1)).exp()
+    return js_terms((p[:, :-1] + p[:, 1:]) / 2, _half_log_ratio(x, lse)).sum(-1)
+
+
+def _log1p_tanh(z: Tensor) -> Tensor:
+    """``log(1 + tanh z)``, precise near 0 and finite where tanh saturates."""
+    saturated = math.log(2.0) - softplus(-2 * z)
+    return torch.where(z.abs() > _Z_SATURATED, saturated, z.clamp(-_Z_SATURATED, _Z_SATURATED).tanh().log1p())
+
+
+def _gradient(x: Tensor, lse: Tensor, upstream: Tensor) -> Tensor:
+    """Gradient of ``(upstream * JSD).sum()`` with respect to the logits ``x [B, L, D]``; upstream ``[B, L-1]``."""
+    p = (x - lse.unsqueeze(-1)).exp()
+    z = _half_log_ratio(x, lse)
+    g = upstream.unsqueeze(-1) / 2
+    first = p[:, :-1] * _log1p_tanh(z)
+    second = p[:, 1:] * _log1p_tanh(-z)
+    first = g * (first - p[:, :-1] * first.sum(-1, keepdim=True))
+    second = g * (second - p[:, 1:] * second.sum(-1, keepdim=True))
+    nothing = torch.zeros_like(x[:, :1])
+    return torch.cat((first, nothing), 1) + torch.cat((nothing, second), 1)
+
+
+def _logits(x: Tensor, mask: Tensor | None, temperature: float) -> Tensor:
+    x = at_least_float32(x if mask is None else zero_where_invalid(x, mask))
+    return x if temperature == 1.0 else x / temperature
+
+
+def _chunk_frames(x: Tensor) -> int:
+    return max(_CHUNK_ELEMENTS // max(x.shape[0] * x.shape[2], 1), 1)
+
+
+class _AdjacentJSD(torch.autograd.Function):
+    """Works in chunks of frames and keeps, beside ``x`` itself, one log-sum-exp per frame."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, mask: Tensor | None, temperature: float) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        frames, chunk = x.shape[1], _chunk_frames(x)
+        values, sums = [], []
+        for start in range(0, frames - 1, chunk):
+            stop = min(start + chunk, frames - 1)
+            logits = _logits(x[:, start : stop + 1], None if mask is None else mask[:, start : stop + 1], temperature)
+            lse = logits.logsumexp(-1)
+            values.append(_divergence(logits, lse))
+            sums.append(lse if stop == frames - 1 else lse[:, :-1])
+        return torch.cat(values, 1), torch.cat(sums, 1)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:  # type: ignore[override]
+        x, mask, ctx.temperature = inputs
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(x, mask, output[1])
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor, _: Tensor | None) -> tuple[Tensor, None, None]:  # type: ignore[override]
+        x, mask, lse = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            # A second derivative is wanted: the same formula in one piece, with the log-sum-exp as a function of x.
+            logits = _logits(x, mask, ctx.temperature)
+            gradient = _gradient(logits, logits.logsumexp(-1), upstream) / ctx.temperature
+            return (gradient if mask is None else zero_where_invalid(gradient, mask)).to(x.dtype), None, None
+        frames, chunk = x.shape[1], _chunk_frames(x)
+        gradient = torch.empty_like(x)
+        carried = torch.zeros_like(lse[:, :1]).unsqueeze(-1)
+        for start in range(0, frames - 1, chunk):
+            stop = min(start + chunk, frames - 1)
+            part_mask = None if mask is None else mask[:, start : stop + 1]
+            logits = _logits(x[:, start : stop + 1], part_mask, ctx.temperature)
+            part = _gradient(logits, lse[:, start : stop + 1], upstream[:, start:stop] / ctx.temperature)
+            if part_mask is not None:
+                part = zero_where_invalid(part, part_mask)
+            gradient[:, start : start + 1] = part[:, :1] + carried
+            gradient[:, start + 1 : stop + 1] = part[:, 1:]
+            carried = part[:, -1:]
+        return gradient, None, None
+
+
+def adjacent_jsd(x: Tensor, mask: Tensor | None, temperature: float) -> Tensor:
+    """Divergence ``[B, T-1]`` of neighbouring frames in nats, float32 at least; needs T >= 2.
+
+    Pairs with an invalid frame hold a finite number that the caller drops. Compilers and exporters get the plain formula,
+    which they fuse themselves; eager mode gets the chunked one.
+    """
+    if torch.compiler.is_compiling():
+        logits = _logits(x, mask, temperature)
+        return _divergence(logits, logits.logsumexp(-1))
+    values: Tensor = _AdjacentJSD.apply(x, mask, temperature)[0]
+    return values

@@ -1,0 +1,158 @@
+"""Central moment discrepancy: a distance between two samples by their mean and higher central moments."""
+
+from typing import TypeAlias
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from mmdisentangle._core.checks import check_count, check_float, check_mask, check_number, check_width
+from mmdisentangle._core.errors import SettingError
+from mmdisentangle._core.numerics import at_least_float32, zero_where_invalid
+
+SampleMask: TypeAlias = Tensor | tuple[Tensor | None, Tensor | None] | None
+
+
+def central_moments(
+    x: Float[Tensor, "N D"], num_moments: int = 5, mask: Bool[Tensor, " N"] | None = None
+) -> Float[Tensor, "K D"]:
+    """Mean and central moments 2..K of every feature over the samples.
+
+    Args:
+        x: one row per sample.
+        num_moments: K, at least 1.
+        mask: True = the row counts.
+
+    Returns:
+        Row 0 the mean, row ``k - 1`` the moment of order ``k``, float32 at least; zeros where no row counts.
+
+    Example:
+        >>> central_moments(torch.tensor([[0.0], [1.0]]), 3)
+        tensor([[0.5000],
+                [0.2500],
+                [0.0000]])
+    """
+    check_float("central_moments", "x", x, "N D")
+    check_count("central_moments", "num_moments", num_moments)
+    if mask is not None:
+        check_mask("central_moments", "mask", mask, x.shape[:1])
+        x = zero_where_invalid(x, mask)
+    x = at_least_float32(x)
+    count = max(x.shape[0], 1) if mask is None else mask.sum().clamp(min=1).to(x.dtype)
+    mean = x.sum(0) / count
+    centred = x - mean
+    if mask is not None:
+        centred = zero_where_invalid(centred, mask)
+    moments, power = [mean], centred
+    for _ in range(2, num_moments + 1):
+        power = power * centred
+        moments.append(power.sum(0) / count)
+    return torch.stack(moments)
+
+
+def central_moment_discrepancy(
+    x: Float[Tensor, "N D"],
+    y: Float[Tensor, "M D"],
+    *,
+    num_moments: int = 5,
+    bounds: tuple[float, float] = (0.0, 1.0),
+    mask: SampleMask = None,
+    min_samples: int = 2,
+) -> Float[Tensor, ""]:
+    r"""Distance between the distributions of two sets of codes, feature by feature.
+
+    .. math:: \frac{\|E x - E y\|_2}{b - a}
+              + \sum_{k=2}^{K} \frac{\|E (x - E x)^k - E (y - E y)^k\|_2}{|b - a|^k}
+
+    Use it to bring the shared codes of two modalities to one distribution. It compares marginal distributions only:
+    features may depend on each other differently in the two sets.
+
+    Args:
+        x: first set, one row per sample.
+        y: second set; the number of rows may differ.
+        num_moments: highest order K.
+        bounds: interval ``(a, b)`` that the codes live in; (0, 1) for a sigmoid, (-1, 1) for a tanh.
+        mask: True = the sample counts; one ``[N]`` tensor for both sets, or a pair ``(mask_x, mask_y)``.
+        min_samples: a set with fewer counting samples makes the loss 0.
+
+    Shape:
+        x ``[N, D]``, y ``[M, D]``; result ``[]``.
+
+    Returns:
+        Distance in units of the interval's width; float32 for half-precision input.
+
+    Raises:
+        DtypeError: an input is not floating, a mask not boolean.
+        ShapeError: widths differ, or a mask does not match.
+        SettingError: bounds are not increasing, ``num_moments`` or ``min_samples`` below 1.
+
+    Numerics:
+        Where two moments coincide the norm has the gradient 0 (a bare square root has NaN).
+
+    Deviations:
+        None in value from the released code of RTIL, which uses ``num_moments=5, bounds=(0, 1), min_samples=1``.
+
+    Example:
+        >>> x = torch.tensor([[0.0], [1.0]])
+        >>> central_moment_discrepancy(x, x / 2)
+        tensor(0.4961)
+
+    References:
+        Zellinger et al., "Central Moment Discrepancy (CMD) for Domain-Invariant Representation Learning", 2017,
+        arXiv:1702.08811.
+    """
+    where = "central_moment_discrepancy"
+    check_float(where, "x", x, "N D")
+    check_float(where, "y", y, "M D")
+    check_width(where, "y", y, x.shape[1])
+    check_count(where, "num_moments", num_moments)
+    check_count(where, "min_samples", min_samples)
+    mask_x, mask_y = mask if isinstance(mask, tuple) else (mask, mask)
+    if mask_x is not None:
+        check_mask(where, "mask of x", mask_x, x.shape[:1])
+    if mask_y is not None:
+        check_mask(where, "mask of y", mask_y, y.shape[:1])
+    return moment_distance(
+        central_moments(x, num_moments, mask_x),
+        central_moments(y, num_moments, mask_y),
+        bounds=bounds,
+        enough=_enough(x, mask_x, min_samples) & _enough(y, mask_y, min_samples),
+    )
+
+
+def moment_distance(
+    moments_x: Float[Tensor, "K D"],
+    moments_y: Float[Tensor, "K D"],
+    *,
+    bounds: tuple[float, float] = (0.0, 1.0),
+    enough: Bool[Tensor, ""] | None = None,
+) -> Float[Tensor, ""]:
+    """Central moment discrepancy of two sets whose `central_moments` are known already.
+
+    Args:
+        moments_x: `central_moments` of the first set.
+        moments_y: of the second set.
+        bounds: interval the codes live in.
+        enough: 0-dim; False makes the result 0.
+
+    Example:
+        >>> moment_distance(torch.tensor([[0.5], [0.25]]), torch.tensor([[0.5], [0.05]]))
+        tensor(0.2000)
+    """
+    check_float("moment_distance", "moments_x", moments_x, "K D")
+    check_float("moment_distance", "moments_y", moments_y, "K D")
+    low, high = bounds
+    check_number("moment_distance", "the lower bound", low)
+    check_number("moment_distance", "the upper bound", high)
+    if not low < high:
+        raise SettingError(f"moment_distance: bounds must be (low, high) with low < high, got {bounds!r}.")
+    orders = torch.arange(1, moments_x.shape[0] + 1, device=moments_x.device, dtype=moments_x.dtype)
+    # vector_norm, unlike a bare square root, has the gradient 0 at 0.
+    distance = (torch.linalg.vector_norm(moments_x - moments_y, dim=-1) / (high - low) ** orders).sum()
+    return distance if enough is None else torch.where(enough, distance, torch.zeros_like(distance))
+
+
+def _enough(x: Tensor, mask: Tensor | None, min_samples: int) -> Tensor:
+    if mask is None:
+        return torch.full((), x.shape[0] >= min_samples, dtype=torch.bool, device=x.device)
+    return mask.sum() >= min_samples

@@ -1,0 +1,74 @@
+"""Pooling over real frames only."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from mmdisentangle._core.checks import check_mask, check_tensor
+from mmdisentangle._core.errors import DtypeError, ShapeError
+from mmdisentangle._core.numerics import at_least_float32, zero_where_invalid
+
+
+def masked_mean(x: Float[Tensor, "..."], mask: Bool[Tensor, "..."] | None, dim: int = 1) -> Float[Tensor, "..."]:
+    """Mean over axis ``dim`` of the entries whose mask is True.
+
+    Use it to pool a sequence of codes over time. The sum runs in float32 at least.
+
+    Args:
+        x: any floating tensor.
+        mask: True = counts; None means that all do. Its shape is that of the leading axes of ``x``, ``dim`` included.
+        dim: the axis to average over.
+
+    Shape:
+        x ``[B, T, D]``, mask ``[B, T]``, ``dim=1`` gives ``[B, D]``; other numbers of axes likewise.
+
+    Returns:
+        Mean in the units and dtype of ``x``; 0 where nothing counts.
+
+    Raises:
+        DtypeError: x is not floating or the mask not boolean.
+        ShapeError: the mask does not match the leading axes of x, or ends before ``dim``.
+
+    Example:
+        >>> masked_mean(torch.tensor([[[1.0], [3.0], [9.0]]]), torch.tensor([[True, True, False]]), 1)
+        tensor([[2.]])
+    """
+    check_tensor("masked_mean", "x", x)
+    if not x.is_floating_point():
+        raise DtypeError(f"masked_mean: x must be a floating-point tensor, got {x.dtype}; convert it with x.float().")
+    if not -x.ndim <= dim < x.ndim:
+        raise ShapeError(f"masked_mean: dim must be an axis of x with shape {list(x.shape)}, got {dim}.")
+    dim %= x.ndim
+    if mask is None:
+        return (at_least_float32(x).sum(dim) / max(x.shape[dim], 1)).to(x.dtype)
+    check_tensor("masked_mean", "mask", mask)
+    if mask.ndim > x.ndim or dim >= mask.ndim:
+        raise ShapeError(
+            f"masked_mean: mask must have the leading axes of x {list(x.shape)} up to dim={dim} at least, "
+            f"got shape {list(mask.shape)}."
+        )
+    check_mask("masked_mean", "mask", mask, x.shape[: mask.ndim])
+    total = at_least_float32(zero_where_invalid(x, mask)).sum(dim)
+    count = mask.sum(dim).clamp(min=1).to(total.dtype)
+    count = count.reshape(count.shape + (1,) * (total.ndim - count.ndim))
+    return (total / count).to(x.dtype)
+
+
+def masked_mean_square(
+    x: Float[Tensor, "*batch D"], mask: Bool[Tensor, "*batch"] | None = None
+) -> Float[Tensor, ""]:
+    """Mean of the squares of all entries whose row is valid; 0 where none is.
+
+    Args:
+        x: differences, for instance reconstruction minus target.
+        mask: True = the row counts.
+
+    Example:
+        >>> masked_mean_square(torch.tensor([[1.0, 3.0], [9.0, 9.0]]), torch.tensor([True, False]))
+        tensor(5.)
+    """
+    x = at_least_float32(x)
+    if mask is None:
+        return x.square().sum() / max(x.numel(), 1)
+    check_mask("masked_mean_square", "mask", mask, x.shape[:-1])
+    return zero_where_invalid(x, mask).square().sum() / (mask.sum().clamp(min=1) * max(x.shape[-1], 1)).to(x.dtype)

@@ -1,0 +1,94 @@
+"""Orthogonality of two sets of codes over a batch (the "difference" loss), and a form free of the batch size."""
+
+from typing import Literal, TypeAlias
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from mmdisentangle._core.checks import check_choice, check_float, check_mask
+from mmdisentangle._core.errors import ShapeError
+from mmdisentangle._core.numerics import at_least_float32, unit_vectors, without_autocast, zero_where_invalid
+
+OrthogonalityForm: TypeAlias = Literal["rows", "correlation"]
+ORTHOGONALITY_FORMS = ("rows", "correlation")
+
+
+def orthogonality(
+    x: Float[Tensor, "N D1"],
+    y: Float[Tensor, "N D2"],
+    *,
+    form: OrthogonalityForm = "rows",
+    mask: Bool[Tensor, " N"] | None = None,
+) -> Float[Tensor, ""]:
+    r"""Linear dependence between paired codes, to be driven to zero.
+
+    .. math:: L = \frac{1}{D_1 D_2} \| \tilde X^\top \tilde Y \|_F^2
+
+    ``form="rows"`` (MISA): :math:`\tilde X` is centred over the batch and each of its *rows* scaled to length one, the norm
+    detached; the value grows with N on independent data. ``form="correlation"``: each centred *column* is scaled to length
+    one, so the entries are Pearson correlations and the value is their mean square: between 0 and 1, the same in any units,
+    and 1/(N-1) in expectation on independent data. Use it between private and shared codes; it sees linear dependence only.
+
+    Args:
+        x: first codes, one row per sample.
+        y: second codes of the same samples.
+        form: ``"rows"`` or ``"correlation"``.
+        mask: True = the sample counts.
+
+    Shape:
+        x ``[N, D1]``, y ``[N, D2]``, mask ``[N]``; result ``[]``.
+
+    Returns:
+        Without unit, >= 0; 0 with fewer than two samples. float32 for half-precision input.
+
+    Raises:
+        DtypeError: an input is not floating, the mask not boolean.
+        ShapeError: the numbers of samples differ.
+        SettingError: an unknown form.
+
+    Numerics:
+        The Gram form ``<X X^T, Y Y^T>`` is used where N < min(D1, D2), which costs N^2 D instead of N D^2. Rows and columns
+        of zeros count as zeros with a finite gradient. With ``form="rows"`` the gradient is the surrogate that takes the
+        norms as constants, as published.
+
+    Deviations:
+        The released code adds 1e-6 to the norms; here zero norms are handled without an epsilon.
+
+    Example:
+        >>> x = torch.tensor([[1.0], [-1.0]])
+        >>> orthogonality(x, x), orthogonality(x, x, form="correlation")
+        (tensor(4.), tensor(1.))
+
+    References:
+        Hazarika et al., "MISA: Modality-Invariant and -Specific Representations for Multimodal Sentiment Analysis", 2020,
+        arXiv:2005.03545.
+    """
+    where = "orthogonality"
+    check_float(where, "x", x, "N D1")
+    check_float(where, "y", y, "N D2")
+    check_choice(where, "form", form, ORTHOGONALITY_FORMS)
+    if x.shape[0] != y.shape[0]:
+        raise ShapeError(f"{where}: x and y must have the same number of samples, got {x.shape[0]} and {y.shape[0]}.")
+    if mask is not None:
+        check_mask(where, "mask", mask, x.shape[:1])
+    x, y = _centred(x, mask), _centred(y, mask)
+    if form == "rows":
+        x, y = unit_vectors(x, detach_norm=True), unit_vectors(y, detach_norm=True)
+    else:
+        x, y = unit_vectors(x.mT).mT, unit_vectors(y.mT).mT
+    with without_autocast(x):
+        if x.shape[0] < min(x.shape[1], y.shape[1]):
+            total = ((x @ x.mT) * (y @ y.mT)).sum()
+        else:
+            total = (x.mT @ y).square().sum()
+    return total / max(x.shape[1] * y.shape[1], 1)
+
+
+def _centred(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Rows minus their mean; fewer than two samples are exactly zero after it, so they cost nothing."""
+    if mask is None:
+        x = at_least_float32(x)
+        return x - x.sum(0) / max(x.shape[0], 1)
+    x = at_least_float32(zero_where_invalid(x, mask))
+    return zero_where_invalid(x - x.sum(0) / mask.sum().clamp(min=1).to(x.dtype), mask)
