@@ -1,0 +1,103 @@
+"""Shared and private codes: what every modality could have said, and what only this one says."""
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from mmdisentangle._core.checks import check_choice, check_count
+from mmdisentangle._core.modalities import check_sequences, in_order, modality_names, resolve_masks
+from mmdisentangle._core.numerics import zero_where_invalid
+from mmdisentangle.nn._modality_modules import ModalityModules
+
+CodeActivation: TypeAlias = Literal["sigmoid", "tanh", "identity"]
+CODE_ACTIVATIONS: dict[str, type[nn.Module]] = {"sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "identity": nn.Identity}
+
+
+class SharedPrivateCodes(NamedTuple):
+    """Codes of every modality, ``[B, T_m, D]``, zero at padded frames."""
+
+    shared: dict[str, Tensor]
+    private: dict[str, Tensor]
+    projected: dict[str, Tensor]
+
+
+class SharedPrivateEncoder(nn.Module):
+    r"""Split the features of every modality into a shared and a private code.
+
+    .. math:: z_m = \mathrm{LayerNorm}(\mathrm{ReLU}(W_m x_m + b_m)), \qquad
+              \mathrm{private}_m = \sigma(P_m z_m + p_m), \qquad \mathrm{shared}_m = \sigma(S z_m + s)
+
+    One projection and one private map per modality, one shared map for all. The layer only makes room for the two codes; what
+    each holds is decided by the losses: adversary and `CentralMomentDiscrepancy` on shared codes, `OrthogonalityLoss` between
+    the two, reconstruction of ``projected`` from both.
+
+    Args:
+        modalities: width of every modality, ``{"text": 768, "audio": 74}``.
+        hidden_features: width D of the codes.
+        activation: ``"sigmoid"`` (codes in 0..1), ``"tanh"`` (-1..1) or ``"identity"``.
+
+    Shape:
+        inputs ``[B, T_m, d_m]`` per modality, masks ``[B, T_m]``; every code ``[B, T_m, hidden_features]``.
+
+    Returns:
+        `SharedPrivateCodes`; padded frames and missing modalities are 0.
+
+    Raises:
+        ModalityError: a modality is missing from inputs, or unknown.
+        ShapeError: a width, batch size or mask does not fit.
+        DtypeError: an input is not floating, a mask not boolean.
+        SettingError: an unknown activation or a width below 1.
+
+    Example:
+        >>> encoder = SharedPrivateEncoder({"text": 8, "audio": 3}, hidden_features=4)
+        >>> codes = encoder({"text": torch.randn(2, 5, 8), "audio": torch.randn(2, 9, 3)})
+        >>> codes.shared["audio"].shape
+        torch.Size([2, 9, 4])
+
+    References:
+        "Robust Temporal-Invariant Learning in Multimodal Disentanglement", 2024, arXiv:2409.00143.
+    """
+
+    def __init__(
+        self, modalities: Mapping[str, int], hidden_features: int = 128, *, activation: CodeActivation = "sigmoid"
+    ) -> None:
+        super().__init__()
+        where = "SharedPrivateEncoder"
+        self.modalities = modality_names(where, modalities)
+        for name in self.modalities:
+            check_count(where, f"modalities[{name!r}]", modalities[name])
+        check_count(where, "hidden_features", hidden_features)
+        check_choice(where, "activation", activation, tuple(CODE_ACTIVATIONS))
+        self.widths = dict(modalities)
+        self.hidden_features = hidden_features
+        self.projections = ModalityModules(
+            {
+                name: nn.Sequential(nn.Linear(width, hidden_features), nn.ReLU(), nn.LayerNorm(hidden_features))
+                for name, width in modalities.items()
+            }
+        )
+        self.private = ModalityModules({name: nn.Linear(hidden_features, hidden_features) for name in self.modalities})
+        self.shared = nn.Linear(hidden_features, hidden_features)
+        self.activation = CODE_ACTIVATIONS[activation]()
+
+    def forward(
+        self, inputs: Mapping[str, Tensor], masks: Mapping[str, Tensor] | None = None
+    ) -> SharedPrivateCodes:
+        """Encode every modality."""
+        inputs = in_order("SharedPrivateEncoder", "inputs", inputs, self.modalities)
+        check_sequences("SharedPrivateEncoder", "inputs", inputs, self.widths)
+        masks = resolve_masks("SharedPrivateEncoder", inputs, masks)
+        codes = SharedPrivateCodes({}, {}, {})
+        for name, x in inputs.items():
+            mask = masks[name]
+            z = self.projections[name](zero_where_invalid(x, mask))
+            codes.projected[name] = zero_where_invalid(z, mask)
+            codes.private[name] = zero_where_invalid(self.activation(self.private[name](z)), mask)
+            codes.shared[name] = zero_where_invalid(self.activation(self.shared(z)), mask)
+        return codes
+
+    def extra_repr(self) -> str:
+        """Widths in the repr."""
+        return f"modalities={self.widths}, hidden_features={self.hidden_features}"

@@ -1,0 +1,101 @@
+"""One post-norm Transformer encoder layer with masks, on scaled_dot_product_attention."""
+
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from mmdisentangle._core.checks import check_choice, check_count, check_float, check_mask, check_number, check_width
+from mmdisentangle._core.errors import SettingError
+from mmdisentangle._core.numerics import zero_where_invalid
+
+FeedForwardActivation: TypeAlias = Literal["relu", "gelu"]
+_ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU}
+
+
+class TransformerBlock(nn.Module):
+    r"""Self-attention and a feed-forward network, each with a residual connection and a norm after it.
+
+    .. math:: y = \mathrm{LayerNorm}(x + \mathrm{SelfAttention}(x)), \qquad \mathrm{LayerNorm}(y + \mathrm{FFN}(y))
+
+    The arithmetic of ``torch.nn.TransformerEncoderLayer(norm_first=False)``, but an all-padded row gives 0 instead of NaN, and
+    training and evaluation run the same code.
+
+    Args:
+        features: width.
+        num_heads: must divide ``features``.
+        feedforward_features: width of the feed-forward network; four times ``features`` where None.
+        dropout: after attention, inside and after the feed-forward network.
+        attention_dropout: on the attention weights. Above 0 it makes some backends store the T x T map.
+        activation: ``"relu"`` or ``"gelu"``.
+
+    Shape:
+        x ``[B, T, features]``, mask ``[B, T]``; result ``[B, T, features]``, padded frames 0.
+
+    Raises:
+        ShapeError, DtypeError: an argument does not fit.
+        SettingError: a setting is out of range.
+
+    Example:
+        >>> TransformerBlock(8, num_heads=2)(torch.randn(1, 5, 8)).shape
+        torch.Size([1, 5, 8])
+
+    References:
+        Vaswani et al., "Attention Is All You Need", 2017, arXiv:1706.03762.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        *,
+        num_heads: int = 1,
+        feedforward_features: int | None = None,
+        dropout: float = 0.1,
+        attention_dropout: float = 0.0,
+        activation: FeedForwardActivation = "relu",
+    ) -> None:
+        super().__init__()
+        where = "TransformerBlock"
+        feedforward_features = 4 * features if feedforward_features is None else feedforward_features
+        check_count(where, "features", features)
+        check_count(where, "num_heads", num_heads)
+        check_count(where, "feedforward_features", feedforward_features)
+        if features % num_heads:
+            raise SettingError(f"{where}: num_heads must divide features={features}, got {num_heads}.")
+        check_number(where, "dropout", dropout, low=0, high=1)
+        check_number(where, "attention_dropout", attention_dropout, low=0, high=1)
+        check_choice(where, "activation", activation, tuple(_ACTIVATIONS))
+        self.features, self.num_heads, self.attention_dropout = features, num_heads, attention_dropout
+        self.attention_input = nn.Linear(features, 3 * features)
+        self.attention_output = nn.Linear(features, features)
+        self.feedforward = nn.Sequential(
+            nn.Linear(features, feedforward_features),
+            _ACTIVATIONS[activation](),
+            nn.Dropout(dropout),
+            nn.Linear(feedforward_features, features),
+        )
+        self.norm_attention, self.norm_feedforward = nn.LayerNorm(features), nn.LayerNorm(features)
+        self.dropout = nn.Dropout(dropout)
+        nn.init.xavier_uniform_(self.attention_input.weight)
+        nn.init.zeros_(self.attention_input.bias)
+        nn.init.zeros_(self.attention_output.bias)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Transform every frame."""
+        check_float("TransformerBlock", "x", x, "B T D")
+        check_width("TransformerBlock", "x", x, self.features)
+        spread = None
+        if mask is not None:
+            check_mask("TransformerBlock", "mask", mask, x.shape[:2])
+            x = zero_where_invalid(x, mask)
+            # Rows without a real frame are opened, so that no backend divides 0 by 0; they are zeroed below.
+            spread = (mask | ~mask.any(-1, keepdim=True))[:, None, None, :]
+        query, key, value = self.attention_input(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        attended = scaled_dot_product_attention(
+            query, key, value, attn_mask=spread, dropout_p=self.attention_dropout if self.training else 0.0
+        )
+        attended = self.attention_output(attended.transpose(1, 2).flatten(-2))
+        x = self.norm_attention(x + self.dropout(attended))
+        x = self.norm_feedforward(x + self.dropout(self.feedforward(x)))
+        return x if mask is None else zero_where_invalid(x, mask)

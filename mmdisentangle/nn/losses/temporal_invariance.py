@@ -1,0 +1,89 @@
+"""Temporal-invariant loss as a module."""
+
+from torch import Tensor, nn
+
+from mmdisentangle._core.checks import check_choice, check_number
+from mmdisentangle._core.distributed import gather_samples
+from mmdisentangle._core.errors import SettingError
+from mmdisentangle._core.reduction import Reduction, check_reduction
+from mmdisentangle.functional.temporal_invariance import (
+    TEMPORAL_AGGREGATIONS,
+    TEMPORAL_DIVERGENCES,
+    TemporalAggregation,
+    TemporalDivergence,
+    temporal_invariance,
+)
+
+
+class TemporalInvariantLoss(nn.Module):
+    r"""Divergence between neighbouring frames: `mmdisentangle.functional.temporal_invariance` with its settings.
+
+    .. math:: L = \mathrm{mean}_{(b,t)}\, \mathrm{D}(P_{b,t}, P_{b,t+1}), \qquad P = \mathrm{softmax}(x / \tau)
+
+    Args:
+        divergence: ``"js"``, ``"kl"``, ``"symmetric_kl"``, ``"total_variation"`` or ``"gaussian_w2"``.
+        aggregation: ``"sample"`` per sample, ``"batch"`` after averaging over the batch (as the released RTIL code does).
+        temperature: divides the logits.
+        reduction: ``"none"``, ``"mean"`` or ``"sum"``.
+        gather: with ``aggregation="batch"``, average over the samples of all processes. Per-sample losses do not need it.
+
+    Shape:
+        x ``[B, T, D]``, mask ``[B, T]``; result ``[]``, or ``[B, T-1]`` / ``[T-1]`` for ``reduction="none"``.
+
+    Returns:
+        Nats for the divergences of probabilities in them; see the function.
+
+    Raises:
+        SettingError: an unknown setting; ``gather`` with ``aggregation="sample"``.
+        ShapeError, DtypeError: an argument does not fit.
+
+    Example:
+        >>> loss = TemporalInvariantLoss()
+        >>> loss(torch.ones(2, 5, 8))
+        tensor(0.)
+
+    References:
+        "Robust Temporal-Invariant Learning in Multimodal Disentanglement", 2024, arXiv:2409.00143.
+    """
+
+    def __init__(
+        self,
+        *,
+        divergence: TemporalDivergence = "js",
+        aggregation: TemporalAggregation = "sample",
+        temperature: float = 1.0,
+        reduction: Reduction = "mean",
+        gather: bool = False,
+    ) -> None:
+        super().__init__()
+        where = "TemporalInvariantLoss"
+        check_choice(where, "divergence", divergence, TEMPORAL_DIVERGENCES)
+        check_choice(where, "aggregation", aggregation, TEMPORAL_AGGREGATIONS)
+        check_number(where, "temperature", temperature, low=0, open_low=True)
+        check_reduction(where, reduction)
+        if gather and aggregation == "sample":
+            raise SettingError(f"{where}: gather=True needs aggregation='batch'; per-sample losses average without it.")
+        self.divergence: TemporalDivergence = divergence
+        self.aggregation: TemporalAggregation = aggregation
+        self.temperature = temperature
+        self.reduction: Reduction = reduction
+        self.gather = gather
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return the loss."""
+        if self.gather:
+            if mask is None:
+                mask = x.new_ones(x.shape[:2]).bool()
+            x, mask = gather_samples(x, mask)
+        return temporal_invariance(
+            x,
+            mask,
+            divergence=self.divergence,
+            aggregation=self.aggregation,
+            temperature=self.temperature,
+            reduction=self.reduction,
+        )
+
+    def extra_repr(self) -> str:
+        """Settings in the repr."""
+        return f"divergence={self.divergence!r}, aggregation={self.aggregation!r}, temperature={self.temperature}"
