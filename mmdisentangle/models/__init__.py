@@ -1,0 +1,14 @@
+"""The reference model zoo: one file per paper, built from `mmdisentangle.nn`."""
+
+from mmdisentangle.models._registry import create_model, list_models, load_pretrained
+from mmdisentangle.models.rtil import RTIL, RTILObjective, RTILOutput, RTILSettings
+
+__all__ = [
+    "RTIL",
+    "RTILObjective",
+    "RTILOutput",
+    "RTILSettings",
+    "create_model",
+    "list_models",
+    "load_pretrained",
+]
