@@ -101,6 +101,16 @@ def check_number(
         raise SettingError(f"{where}: {name} must be a finite number{bounds}, got {value!r}.")
 
 
+def check_bounds(where: str, bounds: object) -> None:
+    """Require a pair ``(low, high)`` of finite numbers with low < high."""
+    if not isinstance(bounds, Sequence) or isinstance(bounds, str) or len(bounds) != 2:
+        raise SettingError(f"{where}: bounds must be a pair (low, high), got {bounds!r}.")
+    check_number(where, "the lower bound", bounds[0])
+    check_number(where, "the upper bound", bounds[1])
+    if not bounds[0] < bounds[1]:
+        raise SettingError(f"{where}: bounds must be (low, high) with low < high, got {bounds!r}.")
+
+
 def check_count(where: str, name: str, value: object, low: int = 1) -> None:
     """Require an integer of at least ``low``."""
     if not isinstance(value, int) or isinstance(value, bool) or value < low:

@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
+from mmdisentangle._core.numerics import zero_where_invalid
+
 
 class _AllGather(torch.autograd.Function):
     """Gather equally shaped tensors; the backward pass sums each rank's part over all ranks.
@@ -20,7 +22,7 @@ class _AllGather(torch.autograd.Function):
         return torch.stack(gathered)
 
     @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, upstream: Tensor) -> Tensor:
         total = upstream.clone()
         distributed.all_reduce(total)
         return total[distributed.get_rank()]
@@ -49,9 +51,13 @@ def gather_samples(x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | Non
     largest = own.clone()
     distributed.all_reduce(largest, distributed.ReduceOp.MAX)
     missing = [int(size) for size in (largest - own).tolist()]
-    x = _lengthen(torch.where(mask.reshape(mask.shape + (1,) * (x.ndim - mask.ndim)), x, 0), missing)
-    counts = _AllGather.apply(_lengthen(mask, missing).to(torch.uint8))
-    return _AllGather.apply(x).flatten(0, 1), counts.flatten(0, 1).bool()
+    x = zero_where_invalid(x, mask)
+    return _all_gather(_lengthen(x, missing)), _all_gather(_lengthen(mask, missing).to(torch.uint8)).bool()
+
+
+def _all_gather(x: Tensor) -> Tensor:
+    gathered: Tensor = _AllGather.apply(x)  # type: ignore[no-untyped-call]
+    return gathered.flatten(0, 1)
 
 
 def _lengthen(x: Tensor, missing: list[int]) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Int, Num
 from torch import Tensor
 
-from mmdisentangle._core.checks import check_axes, check_mask, check_tensor
+from mmdisentangle._core.checks import check_axes, check_count, check_mask, check_tensor
 from mmdisentangle._core.errors import DtypeError
 
 
@@ -32,7 +32,9 @@ def lengths_to_mask(lengths: Int[Tensor, " B"], max_length: int | None = None) -
     if lengths.is_floating_point() or lengths.dtype == torch.bool:
         raise DtypeError(f"lengths_to_mask: lengths must be an integer tensor, got {lengths.dtype}.")
     check_axes("lengths_to_mask", "lengths", lengths, "B")
-    if max_length is None:
+    if max_length is not None:
+        check_count("lengths_to_mask", "max_length", max_length, low=0)
+    else:
         max_length = int(lengths.max()) if lengths.numel() else 0
     return torch.arange(max_length, device=lengths.device) < lengths.unsqueeze(-1)
 

@@ -55,9 +55,10 @@ def resolve_masks(
     masks: Mapping[str, Tensor] | None,
     present: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
-    """Return a boolean mask ``[B, T_m]`` for every modality of ``inputs``.
+    """Return a boolean mask ``[B, T_m]`` for every modality that ``masks`` or ``present`` names.
 
-    A modality without a mask is all real; ``present[m]`` False makes the whole row padding.
+    A modality without an entry is all real, so that whoever passes no mask pays for none; ``present[m]`` False makes the whole
+    row padding.
     """
     modalities = tuple(inputs)
     for argument, given in (("masks", masks), ("present", present)):
@@ -68,18 +69,17 @@ def resolve_masks(
             )
         for name in given or ():
             check_known(where, argument, name, modalities)
-    resolved = {}
+    resolved: dict[str, Tensor] = {}
     for name, x in inputs.items():
         mask = None if masks is None else masks.get(name)
-        if mask is None:
-            mask = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
-        else:
+        if mask is not None:
             check_mask(where, f"masks[{name!r}]", mask, x.shape[:2])
         here = None if present is None else present.get(name)
         if here is not None:
             check_mask(where, f"present[{name!r}]", here, x.shape[:1])
-            mask = mask & here.unsqueeze(-1)
-        resolved[name] = mask
+            mask = here.unsqueeze(-1).expand(x.shape[:2]) if mask is None else mask & here.unsqueeze(-1)
+        if mask is not None:
+            resolved[name] = mask
     return resolved
 
 

@@ -19,8 +19,10 @@ def without_autocast(x: Tensor) -> AbstractContextManager[object]:
     return torch.autocast(device_type=device, enabled=False)
 
 
-def zero_where_invalid(x: Tensor, valid: Tensor) -> Tensor:
-    """Zero ``x`` where ``valid`` is False, whatever stood there; ``valid`` has the leading axes of ``x``."""
+def zero_where_invalid(x: Tensor, valid: Tensor | None) -> Tensor:
+    """Zero ``x`` where ``valid`` is False, whatever stood there; ``valid`` has the leading axes of ``x``, None is all True."""
+    if valid is None:
+        return x
     valid = valid.reshape(valid.shape + (1,) * (x.ndim - valid.ndim))
     return torch.where(valid, x, torch.zeros((), dtype=x.dtype, device=x.device))
 

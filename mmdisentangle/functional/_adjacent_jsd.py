@@ -60,7 +60,7 @@ def _gradient(x: Tensor, lse: Tensor, upstream: Tensor) -> Tensor:
 
 
 def _logits(x: Tensor, mask: Tensor | None, temperature: float) -> Tensor:
-    x = at_least_float32(x if mask is None else zero_where_invalid(x, mask))
+    x = at_least_float32(zero_where_invalid(x, mask))
     return x if temperature == 1.0 else x / temperature
 
 
@@ -74,7 +74,7 @@ class _AdjacentJSD(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x: Tensor, mask: Tensor | None, temperature: float) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def forward(x: Tensor, mask: Tensor | None, temperature: float) -> tuple[Tensor, Tensor]:
         frames, chunk = x.shape[1], _chunk_frames(x)
         values, sums = [], []
         for start in range(0, frames - 1, chunk):
@@ -86,19 +86,19 @@ class _AdjacentJSD(torch.autograd.Function):
         return torch.cat(values, 1), torch.cat(sums, 1)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:  # type: ignore[override]
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
         x, mask, ctx.temperature = inputs
         ctx.mark_non_differentiable(output[1])
         ctx.save_for_backward(x, mask, output[1])
 
     @staticmethod
-    def backward(ctx: Any, upstream: Tensor, _: Tensor | None) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, upstream: Tensor, _: Tensor | None) -> tuple[Tensor, None, None]:
         x, mask, lse = ctx.saved_tensors
         if torch.is_grad_enabled():
             # A second derivative is wanted: the same formula in one piece, with the log-sum-exp as a function of x.
             logits = _logits(x, mask, ctx.temperature)
             gradient = _gradient(logits, logits.logsumexp(-1), upstream) / ctx.temperature
-            return (gradient if mask is None else zero_where_invalid(gradient, mask)).to(x.dtype), None, None
+            return zero_where_invalid(gradient, mask).to(x.dtype), None, None
         frames, chunk = x.shape[1], _chunk_frames(x)
         gradient = torch.empty_like(x)
         carried = torch.zeros_like(lse[:, :1]).unsqueeze(-1)
@@ -107,8 +107,7 @@ class _AdjacentJSD(torch.autograd.Function):
             part_mask = None if mask is None else mask[:, start : stop + 1]
             logits = _logits(x[:, start : stop + 1], part_mask, ctx.temperature)
             part = _gradient(logits, lse[:, start : stop + 1], upstream[:, start:stop] / ctx.temperature)
-            if part_mask is not None:
-                part = zero_where_invalid(part, part_mask)
+            part = zero_where_invalid(part, part_mask)
             gradient[:, start : start + 1] = part[:, :1] + carried
             gradient[:, start + 1 : stop + 1] = part[:, 1:]
             carried = part[:, -1:]
@@ -124,5 +123,5 @@ def adjacent_jsd(x: Tensor, mask: Tensor | None, temperature: float) -> Tensor:
     if torch.compiler.is_compiling():
         logits = _logits(x, mask, temperature)
         return _divergence(logits, logits.logsumexp(-1))
-    values: Tensor = _AdjacentJSD.apply(x, mask, temperature)[0]
+    values: Tensor = _AdjacentJSD.apply(x, mask, temperature)[0]  # type: ignore[no-untyped-call]
     return values

@@ -6,8 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mmdisentangle._core.checks import check_count, check_float, check_mask, check_number, check_width
-from mmdisentangle._core.errors import SettingError
+from mmdisentangle._core.checks import check_bounds, check_count, check_float, check_mask, check_same_shape, check_width
 from mmdisentangle._core.numerics import at_least_float32, zero_where_invalid
 
 SampleMask: TypeAlias = Tensor | tuple[Tensor | None, Tensor | None] | None
@@ -36,13 +35,10 @@ def central_moments(
     check_count("central_moments", "num_moments", num_moments)
     if mask is not None:
         check_mask("central_moments", "mask", mask, x.shape[:1])
-        x = zero_where_invalid(x, mask)
-    x = at_least_float32(x)
+    x = at_least_float32(zero_where_invalid(x, mask))
     count = max(x.shape[0], 1) if mask is None else mask.sum().clamp(min=1).to(x.dtype)
     mean = x.sum(0) / count
-    centred = x - mean
-    if mask is not None:
-        centred = zero_where_invalid(centred, mask)
+    centred = zero_where_invalid(x - mean, mask)
     moments, power = [mean], centred
     for _ in range(2, num_moments + 1):
         power = power * centred
@@ -141,11 +137,9 @@ def moment_distance(
     """
     check_float("moment_distance", "moments_x", moments_x, "K D")
     check_float("moment_distance", "moments_y", moments_y, "K D")
+    check_same_shape("moment_distance", "moments_x", moments_x, "moments_y", moments_y)
+    check_bounds("moment_distance", bounds)
     low, high = bounds
-    check_number("moment_distance", "the lower bound", low)
-    check_number("moment_distance", "the upper bound", high)
-    if not low < high:
-        raise SettingError(f"moment_distance: bounds must be (low, high) with low < high, got {bounds!r}.")
     orders = torch.arange(1, moments_x.shape[0] + 1, device=moments_x.device, dtype=moments_x.dtype)
     # vector_norm, unlike a bare square root, has the gradient 0 at 0.
     distance = (torch.linalg.vector_norm(moments_x - moments_y, dim=-1) / (high - low) ** orders).sum()

@@ -18,6 +18,9 @@ def cosine_logits(features: Float[Tensor, "N D"], prototypes: Float[Tensor, "C D
         >>> cosine_logits(torch.tensor([[3.0, 4.0]]), torch.tensor([[1.0, 0.0], [0.0, 2.0]]))
         tensor([[0.6000, 0.8000]])
     """
+    check_float("cosine_logits", "features", features, "N D")
+    check_float("cosine_logits", "prototypes", prototypes, "C D")
+    check_width("cosine_logits", "prototypes", prototypes, features.shape[1])
     with without_autocast(features):
         return unit_vectors(at_least_float32(features)) @ unit_vectors(at_least_float32(prototypes)).mT
 
@@ -101,6 +104,4 @@ def cosine_margin_loss(
     is_true_class = torch.arange(prototypes.shape[0], device=target.device) == target.unsqueeze(-1)
     handicap = margin * is_true_class.to(cosines.dtype)
     terms = cross_entropy(scale * (cosines - handicap), target, reduction="none")
-    if mask is not None:
-        terms = zero_where_invalid(terms, mask)
-    return reduce_terms(terms, mask, reduction)
+    return reduce_terms(zero_where_invalid(terms, mask), mask, reduction)

@@ -54,9 +54,8 @@ def gradient_reversal(x: Float[Tensor, "..."], strength: float | Float[Tensor, "
             raise ShapeError(
                 f"gradient_reversal: strength must be a number or a 0-dim tensor, got shape {list(strength.shape)}."
             )
-        # Keeps the tensor that autograd watches, where the dtype already fits.
-        strength = strength.to(x.dtype)
     else:
         check_number("gradient_reversal", "strength", strength)
     d = x.detach()
-    return d - strength * (x - d)
+    # The strength is not cast: autograd watches the tensor itself, and notices a change before the backward.
+    return (d - strength * (x - d)).to(x.dtype)

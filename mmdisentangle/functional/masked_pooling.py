@@ -67,6 +67,9 @@ def masked_mean_square(
         >>> masked_mean_square(torch.tensor([[1.0, 3.0], [9.0, 9.0]]), torch.tensor([True, False]))
         tensor(5.)
     """
+    check_tensor("masked_mean_square", "x", x)
+    if not x.is_floating_point():
+        raise DtypeError(f"masked_mean_square: x must be a floating-point tensor, got {x.dtype}.")
     x = at_least_float32(x)
     if mask is None:
         return x.square().sum() / max(x.numel(), 1)

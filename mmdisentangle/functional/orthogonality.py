@@ -49,7 +49,7 @@ def orthogonality(
 
     Numerics:
         The Gram form ``<X X^T, Y Y^T>`` is used where N < min(D1, D2), which costs N^2 D instead of N D^2. Rows and columns
-        of zeros count as zeros with a finite gradient. With ``form="rows"`` the gradient is the surrogate that takes the
+        of zeros, and of what the rounding of the mean leaves of constant features, count as zeros with a finite gradient. With ``form="rows"`` the gradient is the surrogate that takes the
         norms as constants, as published.
 
     Deviations:
@@ -86,9 +86,11 @@ def orthogonality(
 
 
 def _centred(x: Tensor, mask: Tensor | None) -> Tensor:
-    """Rows minus their mean; fewer than two samples are exactly zero after it, so they cost nothing."""
-    if mask is None:
-        x = at_least_float32(x)
-        return x - x.sum(0) / max(x.shape[0], 1)
+    """Rows minus their mean; what is only rounding of the mean becomes exactly zero, so constant features cost nothing."""
     x = at_least_float32(zero_where_invalid(x, mask))
-    return zero_where_invalid(x - x.sum(0) / mask.sum().clamp(min=1).to(x.dtype), mask)
+    if x.shape[0] == 0:
+        return x
+    count = x.shape[0] if mask is None else mask.sum().clamp(min=1).to(x.dtype)
+    centred = zero_where_invalid(x - x.sum(0) / count, mask)
+    rounding = torch.finfo(x.dtype).eps * x.shape[0] ** 0.5 * x.detach().abs().amax(0)
+    return zero_where_invalid(centred, centred.detach().abs() > rounding)

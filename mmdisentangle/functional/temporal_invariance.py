@@ -96,7 +96,8 @@ def temporal_invariance(
         # No pair, or no feature: zeros that stay connected to x.
         pairs = max(x.shape[1] - 1, 0)
         rows = x.shape[:1] if aggregation == "sample" else ()
-        return reduce_terms(at_least_float32(x[:0]).sum() + x.new_zeros((*rows, pairs)), None, reduction)
+        empty = at_least_float32(x[:0])
+        return reduce_terms(empty.sum() + empty.new_zeros((*rows, pairs)), None, reduction)
     pairs_valid = None if mask is None else mask[:, :-1] & mask[:, 1:]
     if aggregation == "batch":
         terms, valid = _batch_terms(x, mask, pairs_valid, divergence, temperature)
@@ -104,13 +105,11 @@ def temporal_invariance(
         terms, valid = adjacent_jsd(x, mask, temperature), pairs_valid
     else:
         terms, valid = _sample_terms(x, mask, divergence, temperature), pairs_valid
-    if valid is not None:
-        terms = zero_where_invalid(terms, valid)
-    return reduce_terms(terms, valid, reduction)
+    return reduce_terms(zero_where_invalid(terms, valid), valid, reduction)
 
 
 def _sample_terms(x: Tensor, mask: Tensor | None, divergence: str, temperature: float) -> Tensor:
-    x = at_least_float32(x if mask is None else zero_where_invalid(x, mask))
+    x = at_least_float32(zero_where_invalid(x, mask))
     if divergence == "gaussian_w2":
         mean, deviation = _moments(x)
         return (mean[:, :-1] - mean[:, 1:]).square() + (deviation[:, :-1] - deviation[:, 1:]).square()
@@ -125,7 +124,7 @@ def _sample_terms(x: Tensor, mask: Tensor | None, divergence: str, temperature: 
 def _batch_terms(
     x: Tensor, mask: Tensor | None, pairs_valid: Tensor | None, divergence: str, temperature: float
 ) -> tuple[Tensor, Tensor | None]:
-    x = at_least_float32(x if mask is None else zero_where_invalid(x, mask))
+    x = at_least_float32(zero_where_invalid(x, mask))
     frames = torch.stack(_moments(x), -1) if divergence == "gaussian_w2" else (x / temperature).softmax(-1)
     if pairs_valid is None:
         # The empty batch averages to zero, not to NaN.

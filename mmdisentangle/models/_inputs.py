@@ -16,7 +16,7 @@ def resolve_inputs(
     masks: Mapping[str, Tensor] | None,
     present: Mapping[str, Tensor] | None,
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Return inputs and masks of every modality, in the order of ``widths``.
+    """Return inputs of every modality in the order of ``widths``, and masks of those that are not all real.
 
     A modality that is absent from ``inputs`` and named in ``present`` becomes an empty sequence.
     """
@@ -46,4 +46,9 @@ def resolve_inputs(
                 f"has it, say so: present={{{name!r}: torch.zeros(batch, dtype=torch.bool)}}."
             )
     known_masks = None if masks is None else {name: mask for name, mask in masks.items() if name in given_inputs}
-    return complete, resolve_masks(where, complete, known_masks, present)
+    resolved = resolve_masks(where, complete, known_masks, present)
+    for name, x in complete.items():
+        if x.shape[1] == 0:
+            # An empty sequence is a missing modality, whoever left out the mask.
+            resolved[name] = torch.zeros(x.shape[:2], dtype=torch.bool, device=x.device)
+    return complete, resolved

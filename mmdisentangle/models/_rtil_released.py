@@ -39,7 +39,7 @@ def released_encoder(width: int, num_heads: int) -> nn.Module:
     block = TransformerBlock(
         width, num_heads=heads, feedforward_features=2048, dropout=0.1, attention_dropout=0.1, activation="relu"
     )
-    block.out_features = width
+    block.out_features = width  # type: ignore[assignment]
     return block
 
 
@@ -114,6 +114,11 @@ def released_weights(
             "RTIL.from_released_state_dict: roberta.* is left out; run the text encoder yourself and pass its last hidden state.",
             stacklevel=3,
         )
+    for key in wanted:
+        if key in state_dict and not isinstance(state_dict[key], Tensor):
+            raise CheckpointError(
+                f"RTIL.from_released_state_dict: state_dict[{key!r}] must be a tensor, got {type(state_dict[key]).__name__}."
+            )
     missing = [released for released in names.values() if released not in state_dict]
     misshapen = [
         f"{released} of shape {list(state_dict[released].shape)} (expected {list(own[ours].shape)})"

@@ -61,7 +61,7 @@ class TaskTerm(nn.Module):
     def _per_output(
         self, name: str, value: float | Sequence[float], *, positive: bool = False, least: float = -float("inf")
     ) -> list[float]:
-        values = [value] * self.num_outputs if isinstance(value, (int, float)) else list(value)
+        values = list(value) if isinstance(value, Sequence) else [value] * self.num_outputs
         if len(values) != self.num_outputs:
             raise SettingError(f"task: {name} must be one number or {self.num_outputs} (num_outputs), got {len(values)}.")
         for entry in values:

@@ -53,6 +53,8 @@ class RTILSettings:
         encoder_kernel_size: kernel of the convolutional encoder.
         encoder_dropout: dropout of the convolutional encoder.
         num_heads: heads of the cross attention.
+        code_gain: factor on the initial weights of the code maps; 1 as released. See `nn.SharedPrivateEncoder`.
+        position_scale: amplitude of the position encoding; 1 as released.
         fusion_dropout: on the result of the cross attention.
         gate: ``"hard"``, ``"soft"``, ``"off"`` or ``"released"`` (1: no gradient).
         gate_alignment: ``"attended"``, or ``"frame"`` as released.
@@ -89,10 +91,12 @@ class RTILSettings:
     hidden_features: int = 128
     query: str | None = None
     encoder: EncoderKind = "convolution"
-    encoder_blocks: int = 3
+    encoder_blocks: int = 4
     encoder_kernel_size: int = 5
     encoder_dropout: float = 0.1
     num_heads: int = 4
+    code_gain: float = 4.0
+    position_scale: float = 0.2
     fusion_dropout: float = 0.2
     gate: FusionGate = "hard"
     gate_alignment: GateAlignment = "attended"
@@ -102,7 +106,7 @@ class RTILSettings:
     block_dropout: float = 0.1
     block_attention_dropout: float = 0.0
     rates: Mapping[str, float] | None = None
-    head_dropout: float = 0.3
+    head_dropout: float = 0.1
     discriminator_loss: DiscriminatorLoss = "cosine_margin"
     discriminator_dropout: float = 0.6
     reversal_strength: float = 1.0
@@ -140,6 +144,8 @@ class RTILSettings:
         return {
             "query": modalities[0],
             "encoder": "released",
+            "code_gain": 1.0,
+            "position_scale": 1.0,
             "gate": "released",
             "gate_alignment": "frame",
             "share_gate_head": True,
@@ -180,7 +186,7 @@ class RTILSettings:
         if self.query is not None:
             check_known("RTIL", "query", self.query, modalities)
         if self.temporal_modalities is not None:
-            if isinstance(self.temporal_modalities, str) or not self.temporal_modalities:
+            if not isinstance(self.temporal_modalities, tuple) or not self.temporal_modalities:
                 raise SettingError(
                     f"RTIL: temporal_modalities must be a non-empty tuple of names, got {self.temporal_modalities!r}."
                 )
@@ -199,7 +205,7 @@ class RTILOutput(NamedTuple):
         projected: target of the reconstruction, ``[B, T_m, D]``.
         reconstruction: ``[B, T_m, D]``; ``[B, D]`` for ``reconstruction="pooled"``.
         gates: gate of every modality but the query, ``[B, Tq]``.
-        masks: real frames of every modality, ``[B, T_m]``.
+        masks: real frames, ``[B, T_m]``, of every modality that came with a mask or may be missing; others are all real.
     """
 
     prediction: Tensor
@@ -287,20 +293,20 @@ class RTIL(Pretrained):
         self.modalities = modality_names("RTIL", modalities, least=2)
         for name in self.modalities:
             check_count("RTIL", f"modalities[{name!r}]", modalities[name])
+        check_count("RTIL", "num_outputs", num_outputs)
         self.widths = {name: modalities[name] for name in self.modalities}
         self.num_outputs, self.is_published = num_outputs, published
         self.settings = s = RTILSettings.checked(self.modalities, published, settings)
         self.query = default_query(self.modalities) if s.query is None else s.query
         width = s.hidden_features
-        self.custom_encoders = tuple(encoders or ())
+        encoders = {} if encoders is None else encoders
+        self.custom_encoders = tuple(encoders)
         for name in self.custom_encoders:
             check_known("RTIL", "encoders", name, self.modalities)
-        self.encoders = ModalityModules(
-            {name: (encoders or {}).get(name) or self._default_encoder(name) for name in self.modalities}
-        )
-        self.codes = SharedPrivateEncoder(
-            {name: _out_features(name, encoder, self.widths[name]) for name, encoder in self.encoders.items()}, width
-        )
+        parts = {name: encoders[name] if name in encoders else self._default_encoder(name) for name in self.modalities}
+        encoded = {name: _out_features(name, encoder, self.widths[name]) for name, encoder in parts.items()}
+        self.encoders = ModalityModules(parts)
+        self.codes = SharedPrivateEncoder(encoded, width, initial_gain=s.code_gain)
         self.fusion = TextDrivenFusion(
             self.modalities,
             width,
@@ -314,6 +320,7 @@ class RTIL(Pretrained):
             feedforward_features=s.feedforward_features,
             block_dropout=s.block_dropout,
             block_attention_dropout=s.block_attention_dropout,
+            position_scale=s.position_scale,
             rates=s.rates,
         )
         self.head = nn.Sequential(
@@ -410,22 +417,22 @@ class RTIL(Pretrained):
                 "RTIL: honour_masks=False (part of published=True) needs equal lengths, got "
                 f"{ {name: x.shape[1] for name, x in inputs.items()} }."
             )
-        encoded = {name: self._encode(name, x, masks[name]) for name, x in inputs.items()}
+        encoded = {name: self._encode(name, x, masks.get(name)) for name, x in inputs.items()}
         codes = self.codes(encoded, masks)
         fusion = self.fusion(codes.private, codes.shared, masks)
-        fused = masked_mean(fusion.sequence, fusion.mask, 1)
+        fused = masked_mean(fusion.sequence, fusion.mask if masks else None, 1)
         prediction = self.task_term.in_units(self.head(fused))
         reconstruction = {}
         for name in self.modalities:
             both = codes.private[name] + codes.shared[name]
             if s.reconstruction == "pooled":
-                both = masked_mean(both, masks[name], 1)
+                both = masked_mean(both, masks.get(name), 1)
             reconstruction[name] = self.reconstructors[name](both)
         return RTILOutput(
             prediction, fused, codes.shared, codes.private, codes.projected, reconstruction, fusion.gates, masks
         )
 
-    def _encode(self, name: str, x: Tensor, mask: Tensor) -> Tensor:
+    def _encode(self, name: str, x: Tensor, mask: Tensor | None) -> Tensor:
         encoder = self.encoders[name]
         if x.shape[1] == 0:
             return x.new_zeros(x.shape[0], 0, self.codes.widths[name])
@@ -440,7 +447,7 @@ class RTIL(Pretrained):
         """
         s, masks = self.settings, output.masks
         here = {name: mask.any(1) for name, mask in masks.items()}
-        pooled = {name: masked_mean(code, masks[name], 1) for name, code in output.shared.items()}
+        pooled = {name: masked_mean(code, masks.get(name), 1) for name, code in output.shared.items()}
         on_shared = self.discriminator(pooled, here, reverse=True)
         on_private = self.discriminator(output.private, masks, reverse=s.reverse_private)
         task = self.task_term(output.prediction, target)
@@ -449,7 +456,7 @@ class RTIL(Pretrained):
         reconstruction = self._reconstruction(output)
         temporal = torch.stack(
             [
-                self.temporal_term(torch.cat((output.private[name], output.shared[name]), -1), masks[name])
+                self.temporal_term(torch.cat((output.private[name], output.shared[name]), -1), masks.get(name))
                 for name in s.temporal_modalities or self.modalities
             ]
         ).mean()
@@ -464,9 +471,10 @@ class RTIL(Pretrained):
 
     def _reconstruction(self, output: RTILOutput) -> Tensor:
         if self.settings.reconstruction == "frame":
-            return self.reconstruction_term(output.reconstruction, output.projected, output.masks)
+            per_frame: Tensor = self.reconstruction_term(output.reconstruction, output.projected, output.masks)
+            return per_frame
         errors = [
-            masked_mean_square(output.reconstruction[name].unsqueeze(1) - output.projected[name], output.masks[name])
+            masked_mean_square(output.reconstruction[name].unsqueeze(1) - output.projected[name], output.masks.get(name))
             for name in self.modalities
         ]
         return torch.stack(errors).mean()
@@ -492,7 +500,12 @@ class RTIL(Pretrained):
         Warns:
             UserWarning: the model does not honour masks; and where ``roberta.*`` was left out.
         """
-        names = modality_names("RTIL.from_released_state_dict", modalities, least=3)
+        names = modality_names("RTIL.from_released_state_dict", modalities)
+        if len(names) != 3:
+            raise ModalityError(
+                "RTIL.from_released_state_dict: modalities must name the text, audio and visual streams, in that order; "
+                f"got {list(names)}."
+            )
         widths, hidden_features, num_outputs = released_sizes(state_dict, names)
         model = cls(widths, num_outputs, published=True, hidden_features=hidden_features, **settings)
         weights = released_weights(state_dict, model.released_names(), model.state_dict())
@@ -512,10 +525,24 @@ class RTIL(Pretrained):
         """
         if not self.is_published:
             raise SettingError("RTIL.released_names: only a model with published=True has released parameter names.")
+        for setting in ("query", "encoder", "gate", "share_gate_head"):
+            value, released = getattr(self.settings, setting), RTILSettings.published(self.modalities)[setting]
+            if value != released and not (setting == "gate" and value != "off"):
+                raise SettingError(
+                    f"RTIL.released_names: the released program has no parameters for {setting}={value!r}; "
+                    f"it needs {setting}={released!r}."
+                )
+        if self.custom_encoders or self.settings.discriminator_loss != "cosine_margin":
+            raise SettingError(
+                "RTIL.released_names: the released program has no parameters for encoders of one's own, nor for another "
+                "discriminator_loss than 'cosine_margin'."
+            )
         return released_names(self)
 
 
 def _out_features(name: str, encoder: nn.Module, width: int) -> int:
+    if not isinstance(encoder, nn.Module):
+        raise DtypeError(f"RTIL: encoders[{name!r}] must be a torch.nn.Module, got {type(encoder).__name__}.")
     if isinstance(encoder, nn.Identity):
         return width
     features = getattr(encoder, "out_features", None)

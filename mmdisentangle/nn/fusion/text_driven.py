@@ -66,6 +66,8 @@ class TextDrivenFusion(nn.Module):
         feedforward_features: of the Transformer block; four times its width where None.
         block_dropout: dropout of the Transformer block.
         block_attention_dropout: on the attention weights of the Transformer block; above 0 costs T x T memory on some backends.
+        position_scale: amplitude of the position encoding. Sigmoid codes vary by a tenth or two: encodings of amplitude 1, as in the
+            paper, are most of what the attention sees at first.
         rates: frames per second of every modality. Positions are then counted in frames of the query, so that frames of the
             same moment get the same position; None counts each modality's own frames.
 
@@ -111,6 +113,7 @@ class TextDrivenFusion(nn.Module):
         feedforward_features: int | None = None,
         block_dropout: float = 0.1,
         block_attention_dropout: float = 0.0,
+        position_scale: float = 1.0,
         rates: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__()
@@ -123,8 +126,9 @@ class TextDrivenFusion(nn.Module):
         check_choice(where, "gate_alignment", gate_alignment, GATE_ALIGNMENTS)
         self.others = tuple(name for name in self.modalities if name != self.query)
         self.hidden_features, self.gate_alignment = hidden_features, gate_alignment
-        self.share_gate_head = share_gate_head
-        self.position_scale = _position_scale(where, rates, self.modalities, self.query)
+        check_number(where, "position_scale", position_scale, low=0)
+        self.share_gate_head, self.position_scale = share_gate_head, position_scale
+        self.clock = _clock(where, rates, self.modalities, self.query)
         self.attention = ModalityModules(
             {
                 name: CrossModalAttention(hidden_features, num_heads=num_heads, dropout=dropout)
@@ -167,18 +171,21 @@ class TextDrivenFusion(nn.Module):
         """Fuse the codes of all modalities."""
         private, shared, masks = self._checked(private, shared, masks)
         query_private, query_shared, query_mask = self._query_codes(private, shared, masks)
-        query = query_private + self._positions(query_mask, self.query).to(query_private.dtype)
+        query = query_private + self._positions(query_private, query_mask, self.query)
         streams, gates = [], {}
         for name in self.others:
-            mask = masks[name]
-            context = private[name] + self._positions(mask, name).to(private[name].dtype)
+            mask = masks.get(name)
+            context = private[name] + self._positions(private[name], mask, name)
             if self.gates is None or self.gate_alignment == "frame":
                 attended, opposite = self.attention[name](query, context, mask), shared[name]
             else:
                 attended, opposite = self.attention[name].with_carried(query, context, shared[name], mask)
-            gates[name] = zero_where_invalid(self._gate(name, opposite, query_shared), query_mask & _any(mask))
+            gate = zero_where_invalid(self._gate(name, opposite, query_shared), query_mask)
+            gates[name] = zero_where_invalid(gate, None if mask is None else mask.any(1))
             streams.append(self.norms[name](gates[name].unsqueeze(-1) * attended + query))
         sequence = self.block(torch.cat(streams, -1), query_mask)
+        if query_mask is None:
+            query_mask = torch.ones(sequence.shape[:2], dtype=torch.bool, device=sequence.device)
         return FusionOutput(sequence, query_mask, gates)
 
     def _checked(
@@ -204,33 +211,37 @@ class TextDrivenFusion(nn.Module):
                         f"{where}: gate_alignment='frame' needs equal lengths, got {length} frames of {name!r} and "
                         f"{expected} of the query {self.query!r}; use gate_alignment='attended' for unaligned streams."
                     )
-        zeroed = [{name: zero_where_invalid(x, resolved[name]) for name, x in codes.items()} for codes in (private, shared)]
+        zeroed = [
+            {name: zero_where_invalid(x, resolved.get(name)) for name, x in codes.items()} for codes in (private, shared)
+        ]
         return zeroed[0], zeroed[1], resolved
 
     def _query_codes(
         self, private: Mapping[str, Tensor], shared: Mapping[str, Tensor], masks: Mapping[str, Tensor]
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Codes and mask of the query; where a sample lacks it, one frame holds the mean code of the other modalities."""
-        mask = masks[self.query]
-        private_query, shared_query = private[self.query], shared[self.query]
-        if mask.shape[1] == 0:
-            mask = pad(mask, (0, 1))
+        private_query, shared_query, mask = private[self.query], shared[self.query], masks.get(self.query)
+        if private_query.shape[1] == 0:
             private_query, shared_query = pad(private_query, (0, 0, 0, 1)), pad(shared_query, (0, 0, 0, 1))
-        here = torch.stack([_any(masks[name]).squeeze(-1) for name in self.others], 1)
+            mask = torch.zeros(private_query.shape[:2], dtype=torch.bool, device=private_query.device)
+        if mask is None:
+            return private_query, shared_query, None
+        here = torch.stack([_exists(private[name], masks.get(name)) for name in self.others], 1)
         first = torch.arange(mask.shape[1], device=mask.device) == 0
-        substituted = ~_any(mask) & first & here.any(1, keepdim=True)
+        substituted = ~mask.any(1, keepdim=True) & first & here.any(1, keepdim=True)
         codes = []
         for own, source in ((private_query, private), (shared_query, shared)):
-            pooled = torch.stack([masked_mean(source[name], masks[name], 1) for name in self.others], 1)
+            pooled = torch.stack([masked_mean(source[name], masks.get(name), 1) for name in self.others], 1)
             substitute = masked_mean(pooled, here, 1).to(own.dtype).unsqueeze(1)
             codes.append(torch.where(substituted.unsqueeze(-1), substitute, own))
         return codes[0], codes[1], mask | substituted
 
-    def _positions(self, mask: Tensor, name: str) -> Tensor:
+    def _positions(self, codes: Tensor, mask: Tensor | None, name: str) -> Tensor:
         """Encoding of the real frames' numbers, on the query's clock where rates are known."""
-        positions = frame_positions(mask)
-        scale = self.position_scale[name]
-        return sinusoidal_positions(positions if scale == 1 else positions * scale, self.hidden_features)
+        positions = torch.arange(codes.shape[1], device=codes.device) if mask is None else frame_positions(mask)
+        tick = self.clock[name]
+        encoding = sinusoidal_positions(positions if tick == 1 else positions * tick, self.hidden_features)
+        return self.position_scale * encoding.to(codes.dtype)
 
     def _gate(self, name: str, opposite: Tensor, query_shared: Tensor) -> Tensor:
         if self.gates is None:
@@ -247,13 +258,17 @@ class TextDrivenFusion(nn.Module):
         return f"query={self.query!r}, modalities={self.modalities}, gate_alignment={self.gate_alignment!r}"
 
 
-def _any(mask: Tensor) -> Tensor:
-    return mask.any(-1, keepdim=True)
+def _exists(codes: Tensor, mask: Tensor | None) -> Tensor:
+    """Which samples have a real frame."""
+    if mask is None:
+        return torch.full(codes.shape[:1], codes.shape[1] > 0, dtype=torch.bool, device=codes.device)
+    return mask.any(1)
 
 
-def _position_scale(
+def _clock(
     where: str, rates: Mapping[str, float] | None, modalities: Sequence[str], query: str
 ) -> dict[str, float]:
+    """Length of one frame of each modality, in frames of the query."""
     if rates is None:
         return dict.fromkeys(modalities, 1.0)
     for name in modalities:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mmdisentangle._core.checks import check_choice, check_count, check_number
+from mmdisentangle._core.errors import SettingError
 from mmdisentangle.functional import factorized_bilinear
 
 GateMode: TypeAlias = Literal["hard", "soft", "released"]
@@ -81,8 +82,9 @@ class BilinearGate(nn.Module):
             training=self.training,
         )
         head = self.head if head is None else head
-        assert head is not None
-        logit = head(pooled).squeeze(-1)
+        if head is None:
+            raise SettingError("BilinearGate: head must be given to forward, since the gate was built with head=False.")
+        logit: Tensor = head(pooled).squeeze(-1)
         if self.mode == "released":
             return (logit.tanh().sign() + 1) / 2
         soft = logit.sigmoid()

@@ -1,6 +1,7 @@
 """Attention from the frames of one modality to the frames of another."""
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import pad, scaled_dot_product_attention
 
@@ -92,7 +93,7 @@ class CrossModalAttention(nn.Module):
                 f"got {list(carried.shape[:2])}."
             )
         query_heads, key_heads, context, mask = self._prepare(query, context, context_mask)
-        carried = carried if context_mask is None else zero_where_invalid(carried, context_mask)
+        carried = zero_where_invalid(carried, context_mask)
         if carried.shape[1] == 0:
             carried = pad(carried, (0, 0, 0, 1))
         moved = scaled_dot_product_attention(query_heads, key_heads, self._heads(carried), attn_mask=_spread(mask))
@@ -125,11 +126,11 @@ class CrossModalAttention(nn.Module):
         return _drop_empty(self.dropout(self.output(_merge(attended))), mask)
 
     def _heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+        return rearrange(x, "batch time (heads features) -> batch heads time features", heads=self.num_heads)
 
 
 def _merge(heads: Tensor) -> Tensor:
-    return heads.transpose(1, 2).flatten(-2)
+    return rearrange(heads, "batch heads time features -> batch time (heads features)")
 
 
 def _spread(mask: Tensor | None) -> Tensor | None:
@@ -138,4 +139,4 @@ def _spread(mask: Tensor | None) -> Tensor | None:
 
 
 def _drop_empty(x: Tensor, mask: Tensor | None) -> Tensor:
-    return x if mask is None else zero_where_invalid(x, mask.any(-1))
+    return zero_where_invalid(x, None if mask is None else mask.any(-1))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mmdisentangle._core.checks import check_choice, check_count, check_float, check_mask, check_number, check_width
 from mmdisentangle._core.errors import ShapeError
 from mmdisentangle._core.modalities import in_order, modality_names
-from mmdisentangle._core.numerics import zero_where_invalid
+from mmdisentangle._core.numerics import at_least_float32, zero_where_invalid
 from mmdisentangle.functional import cosine_logits, cosine_margin_loss, masked_mean
 from mmdisentangle.nn.layers.gradient_reversal import GradientReversal
 
@@ -124,7 +124,7 @@ class ModalityDiscriminator(nn.Module):
                 features, self.classifier.weight, target, scale=self.scale, margin=self.margin, mask=mask
             )
         else:
-            logits = self.classifier(features).float()
+            logits = at_least_float32(self.classifier(features))
             terms = nn.functional.cross_entropy(logits, target, reduction="none")
             loss = zero_where_invalid(terms, mask).sum() / mask.sum().clamp(min=1)
         loss = loss + self.prototype_penalty * self.classifier.weight.square().sum()
@@ -147,15 +147,17 @@ class ModalityDiscriminator(nn.Module):
             check_float(where, label, code, "B D" if code.ndim == 2 else "B T D")
             check_width(where, label, code, self.in_features)
             mask = None if masks is None else masks.get(name)
-            if mask is None:
-                mask = torch.ones(code.shape[:-1], dtype=torch.bool, device=code.device)
-            check_mask(where, f"masks[{name!r}]", mask, code.shape[:-1])
+            if mask is not None:
+                check_mask(where, f"masks[{name!r}]", mask, code.shape[:-1])
             if code.ndim == 2:
                 pooled.append(zero_where_invalid(code, mask))
-                valid.append(mask)
+                exists = mask
             else:
                 pooled.append(masked_mean(code, mask, 1))
-                valid.append(mask.any(1))
+                exists = None if mask is None else mask.any(1)
+                if code.shape[1] == 0:
+                    exists = torch.zeros(code.shape[:1], dtype=torch.bool, device=code.device)
+            valid.append(torch.ones(code.shape[:1], dtype=torch.bool, device=code.device) if exists is None else exists)
             if pooled[-1].shape[0] != pooled[0].shape[0]:
                 raise ShapeError(
                     f"{where}: all codes must have the same batch size, got {pooled[0].shape[0]} and {code.shape[0]} "

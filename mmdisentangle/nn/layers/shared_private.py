@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from mmdisentangle._core.checks import check_choice, check_count
+from mmdisentangle._core.checks import check_choice, check_count, check_number
 from mmdisentangle._core.modalities import check_sequences, in_order, modality_names, resolve_masks
 from mmdisentangle._core.numerics import zero_where_invalid
 from mmdisentangle.nn._modality_modules import ModalityModules
@@ -37,6 +37,8 @@ class SharedPrivateEncoder(nn.Module):
         modalities: width of every modality, ``{"text": 768, "audio": 74}``.
         hidden_features: width D of the codes.
         activation: ``"sigmoid"`` (codes in 0..1), ``"tanh"`` (-1..1) or ``"identity"``.
+        initial_gain: factor on the initial weights of the private and shared maps. At 1, torch's default, sigmoid codes start
+            within 0.4..0.6; 4 spreads them over the interval.
 
     Shape:
         inputs ``[B, T_m, d_m]`` per modality, masks ``[B, T_m]``; every code ``[B, T_m, hidden_features]``.
@@ -61,7 +63,12 @@ class SharedPrivateEncoder(nn.Module):
     """
 
     def __init__(
-        self, modalities: Mapping[str, int], hidden_features: int = 128, *, activation: CodeActivation = "sigmoid"
+        self,
+        modalities: Mapping[str, int],
+        hidden_features: int = 128,
+        *,
+        activation: CodeActivation = "sigmoid",
+        initial_gain: float = 1.0,
     ) -> None:
         super().__init__()
         where = "SharedPrivateEncoder"
@@ -80,6 +87,10 @@ class SharedPrivateEncoder(nn.Module):
         )
         self.private = ModalityModules({name: nn.Linear(hidden_features, hidden_features) for name in self.modalities})
         self.shared = nn.Linear(hidden_features, hidden_features)
+        check_number(where, "initial_gain", initial_gain, low=0, open_low=True)
+        with torch.no_grad():
+            for linear in (self.shared, *(self.private[name] for name in self.modalities)):
+                linear.weight.mul_(initial_gain)
         self.activation = CODE_ACTIVATIONS[activation]()
 
     def forward(
@@ -91,7 +102,7 @@ class SharedPrivateEncoder(nn.Module):
         masks = resolve_masks("SharedPrivateEncoder", inputs, masks)
         codes = SharedPrivateCodes({}, {}, {})
         for name, x in inputs.items():
-            mask = masks[name]
+            mask = masks.get(name)
             z = self.projections[name](zero_where_invalid(x, mask))
             codes.projected[name] = zero_where_invalid(z, mask)
             codes.private[name] = zero_where_invalid(self.activation(self.private[name](z)), mask)

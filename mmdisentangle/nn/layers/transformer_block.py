@@ -3,6 +3,7 @@
 from typing import Literal, TypeAlias
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
@@ -91,11 +92,16 @@ class TransformerBlock(nn.Module):
             x = zero_where_invalid(x, mask)
             # Rows without a real frame are opened, so that no backend divides 0 by 0; they are zeroed below.
             spread = (mask | ~mask.any(-1, keepdim=True))[:, None, None, :]
-        query, key, value = self.attention_input(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        query, key, value = rearrange(
+            self.attention_input(x),
+            "batch time (parts heads features) -> parts batch heads time features",
+            parts=3,
+            heads=self.num_heads,
+        )
         attended = scaled_dot_product_attention(
             query, key, value, attn_mask=spread, dropout_p=self.attention_dropout if self.training else 0.0
         )
-        attended = self.attention_output(attended.transpose(1, 2).flatten(-2))
-        x = self.norm_attention(x + self.dropout(attended))
+        attended = rearrange(attended, "batch heads time features -> batch time (heads features)")
+        x = self.norm_attention(x + self.dropout(self.attention_output(attended)))
         x = self.norm_feedforward(x + self.dropout(self.feedforward(x)))
-        return x if mask is None else zero_where_invalid(x, mask)
+        return zero_where_invalid(x, mask)

@@ -6,9 +6,8 @@ from itertools import combinations
 import torch
 from torch import Tensor, nn
 
-from mmdisentangle._core.checks import check_count, check_number, check_width
+from mmdisentangle._core.checks import check_bounds, check_count, check_float, check_width
 from mmdisentangle._core.distributed import gather_samples
-from mmdisentangle._core.errors import SettingError
 from mmdisentangle._core.modalities import check_known, modality_names
 from mmdisentangle.functional.central_moment_discrepancy import (
     SampleMask,
@@ -61,11 +60,9 @@ class CentralMomentDiscrepancy(nn.Module):
         where = "CentralMomentDiscrepancy"
         check_count(where, "num_moments", num_moments)
         check_count(where, "min_samples", min_samples)
-        for name, bound in zip(("lower bound", "upper bound"), bounds, strict=True):
-            check_number(where, name, bound)
-        if not bounds[0] < bounds[1]:
-            raise SettingError(f"{where}: bounds must be (low, high) with low < high, got {bounds!r}.")
-        self.num_moments, self.bounds, self.min_samples, self.gather = num_moments, bounds, min_samples, gather
+        check_bounds(where, bounds)
+        self.num_moments, self.bounds = num_moments, (bounds[0], bounds[1])
+        self.min_samples, self.gather = min_samples, gather
 
     def forward(self, x: Tensor, y: Tensor, mask: SampleMask = None) -> Tensor:
         """Distance of two sets; ``mask`` is one ``[N]`` tensor for both, or a pair."""
@@ -94,6 +91,7 @@ class CentralMomentDiscrepancy(nn.Module):
             check_known(where, "masks", name, names)
         moments, enough = [], []
         for name in names:
+            check_float(where, f"codes[{name!r}]", codes[name], "B D")
             check_width(where, f"codes[{name!r}]", codes[name], codes[names[0]].shape[-1])
             x, mask = codes[name], None if masks is None else masks.get(name)
             if self.gather:

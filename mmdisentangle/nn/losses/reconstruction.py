@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from mmdisentangle._core.checks import check_same_shape
+from mmdisentangle._core.checks import check_same_shape, check_tensor
 from mmdisentangle._core.modalities import check_sequences, in_order, modality_names, resolve_masks
 from mmdisentangle.functional import masked_mean_square
 
@@ -58,7 +58,8 @@ class ReconstructionLoss(nn.Module):
         masks = resolve_masks(where, reconstruction, masks)
         terms = []
         for name in names:
+            check_tensor(where, f"target[{name!r}]", target[name])
             wanted = target[name].detach() if self.detach_target else target[name]
             check_same_shape(where, f"reconstruction[{name!r}]", reconstruction[name], f"target[{name!r}]", wanted)
-            terms.append(masked_mean_square(reconstruction[name] - wanted, masks[name]))
+            terms.append(masked_mean_square(reconstruction[name] - wanted, masks.get(name)))
         return torch.stack(terms).mean()

@@ -1,0 +1,71 @@
+"""Timing in interleaved rounds, peak memory, and a record of the machine."""
+
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def interleaved(providers: Mapping[str, Callable[[], object]], rounds: int, warmup: int = 1) -> dict[str, list[float]]:
+    """Seconds of every provider in every round, one after the other, so that a slow spell hits all alike."""
+    for _ in range(warmup):
+        for run in providers.values():
+            run()
+    seconds: dict[str, list[float]] = {name: [] for name in providers}
+    for _ in range(rounds):
+        for name, run in providers.items():
+            start = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Median, minimum and maximum."""
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def ratios(slow: list[float], fast: list[float]) -> dict[str, float]:
+    """How many times as fast the second is, round by round."""
+    return spread([a / b for a, b in zip(slow, fast, strict=True)])
+
+
+def peak_bytes(run: Callable[[], object]) -> int:
+    """Largest sum of live CPU tensor bytes that ``run`` allocates, from the allocator's own events."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
+        run()
+    events = [event for event in recorded.profiler.kineto_results.events() if event.name() == "[memory]"]
+    live = peak = 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        live += event.nbytes()
+        peak = max(peak, live)
+    return peak
+
+
+def environment() -> dict[str, Any]:
+    """What the numbers depend on."""
+    return {
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "threads": torch.get_num_threads(),
+        "allocator": "jemalloc/tcmalloc" if "malloc" in os.environ.get("LD_PRELOAD", "") else "glibc malloc, defaults",
+    }
+
+
+def write(name: str, results: Mapping[str, Any], directory: Path = RESULTS) -> Path:
+    """Write one committed result file."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / f"{name}.json"
+    path.write_text(json.dumps({"environment": environment(), **results}, indent=2) + "\n", encoding="utf-8")
+    print(f"wrote {path}")
+    return path
