@@ -3,8 +3,8 @@
     python -m benchmarks.rtil_step            # the two sizes of the documentation, some minutes
     python -m benchmarks.rtil_step --quick    # a small one, in seconds
 
-A step is forward, objective, backward, clipping of gradient values at 1 and Adam, with dropout on; text features are given. Both
-programs get the same weights and data, and run in turn.
+A step is forward, objective, backward, clipping of gradient values at 1 and Adam, with dropout on; text features are
+given. Both programs get the same weights and data, and run in turn.
 """
 
 import argparse

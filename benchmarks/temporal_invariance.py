@@ -1,6 +1,6 @@
 """Temporal-invariant loss: time against the released loop, and peak memory of the per-sample form.
 
-    python -m benchmarks.temporal_invariance
+python -m benchmarks.temporal_invariance
 """
 
 import argparse
@@ -36,7 +36,7 @@ def forward_backward(loss, x: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
 
 
 def resident_growth() -> float:
-    """Growth of the process's resident memory at its peak during forward + backward, in units of the input's bytes (Linux)."""
+    """Growth of resident memory at the peak of forward + backward, in units of the input's bytes (Linux)."""
     torch.set_num_threads(1)
     small = torch.randn(2, 8, 4, requires_grad=True)
     forward_backward(temporal_invariance, small)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor
 
 from mmdisentangle._core.checks import check_float, check_mask, check_tensor, check_width
@@ -30,9 +29,7 @@ def check_known(where: str, argument: str, name: str, modalities: Sequence[str])
         raise ModalityError(f"{where}: {argument} names the modality {name!r}{nearest_names(name, modalities)}")
 
 
-def in_order(
-    where: str, argument: str, values: Mapping[str, Tensor], modalities: Sequence[str]
-) -> dict[str, Tensor]:
+def in_order(where: str, argument: str, values: Mapping[str, Tensor], modalities: Sequence[str]) -> dict[str, Tensor]:
     """Return ``values`` in the order of ``modalities``; every modality must be there, and nothing else."""
     if not isinstance(values, Mapping):
         raise DtypeError(
@@ -57,8 +54,8 @@ def resolve_masks(
 ) -> dict[str, Tensor]:
     """Return a boolean mask ``[B, T_m]`` for every modality that ``masks`` or ``present`` names.
 
-    A modality without an entry is all real, so that whoever passes no mask pays for none; ``present[m]`` False makes the whole
-    row padding.
+    A modality without an entry is all real, so that whoever passes no mask pays for none; ``present[m]`` False makes
+    the whole row padding.
     """
     modalities = tuple(inputs)
     for argument, given in (("masks", masks), ("present", present)):

@@ -20,7 +20,7 @@ def without_autocast(x: Tensor) -> AbstractContextManager[object]:
 
 
 def zero_where_invalid(x: Tensor, valid: Tensor | None) -> Tensor:
-    """Zero ``x`` where ``valid`` is False, whatever stood there; ``valid`` has the leading axes of ``x``, None is all True."""
+    """Zero ``x`` where ``valid`` is False, whatever stood there; ``valid`` has the leading axes of ``x``; None: all."""
     if valid is None:
         return x
     valid = valid.reshape(valid.shape + (1,) * (x.ndim - valid.ndim))

@@ -1,4 +1,4 @@
-"""One meaning of ``reduction`` for every loss: over valid terms, and an empty set of terms gives a zero with a gradient."""
+"""One meaning of ``reduction`` for every loss: over valid terms; without any, a zero with a gradient."""
 
 from typing import Literal, TypeAlias
 

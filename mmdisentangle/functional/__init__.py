@@ -1,4 +1,4 @@
-"""Pure mathematics on tensors: the definition of every quantity. No state, no randomness but dropout, no side effects."""
+"""Pure mathematics on tensors: the definition of every quantity. No state, no side effects."""
 
 from mmdisentangle._core.masks import (
     attention_mask_to_mask,

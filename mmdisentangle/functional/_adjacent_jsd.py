@@ -117,8 +117,8 @@ class _AdjacentJSD(torch.autograd.Function):
 def adjacent_jsd(x: Tensor, mask: Tensor | None, temperature: float) -> Tensor:
     """Divergence ``[B, T-1]`` of neighbouring frames in nats, float32 at least; needs T >= 2.
 
-    Pairs with an invalid frame hold a finite number that the caller drops. Compilers and exporters get the plain formula,
-    which they fuse themselves; eager mode gets the chunked one.
+    Pairs with an invalid frame hold a finite number that the caller drops. Compilers and exporters get the plain
+    formula, which they fuse themselves; eager mode gets the chunked one.
     """
     if torch.compiler.is_compiling():
         logits = _logits(x, mask, temperature)

@@ -51,11 +51,12 @@ def cosine_margin_loss(
         reduction: ``"none"``, ``"mean"`` (over valid rows) or ``"sum"``.
 
     Shape:
-        features ``[N, D]``, prototypes ``[C, D]``, target and mask ``[N]``; result ``[N]`` for ``reduction="none"``, else ``[]``.
+        features ``[N, D]``, prototypes ``[C, D]``, target and mask ``[N]``; result ``[N]`` for ``reduction="none"``,
+        else ``[]``.
 
     Returns:
-        Nats; float32 for half-precision input. A row that cannot tell the classes costs ``log(C - 1 + e^{s m})`` up to the
-        cosine spread, more than the ``log C`` of a plain cross-entropy.
+        Nats; float32 for half-precision input. A row that cannot tell the classes costs ``log(C - 1 + e^{s m})`` up to
+        the cosine spread, more than the ``log C`` of a plain cross-entropy.
 
     Raises:
         DtypeError: features or prototypes are not floating, target not integer, mask not boolean.
@@ -63,12 +64,13 @@ def cosine_margin_loss(
         SettingError: scale is not positive, margin not finite, or reduction unknown.
 
     Numerics:
-        ``margin=0`` is exactly ``cross_entropy(scale * cosines)``. A zero feature has cosine 0 with every class and a finite
-        gradient. Computed in float32 for half-precision input, also under autocast; the prototypes keep their dtype.
+        ``margin=0`` is exactly ``cross_entropy(scale * cosines)``. A zero feature has cosine 0 with every class and a
+        finite gradient. Computed in float32 for half-precision input, also under autocast; the prototypes keep their
+        dtype.
 
     Deviations:
-        The released RTIL code calls the loss angular and adds ``0.01 * ||prototypes||^2`` to it; that penalty belongs to the
-        module that owns the prototypes (`mmdisentangle.ModalityDiscriminator`).
+        The released RTIL code calls the loss angular and adds ``0.01 * ||prototypes||^2`` to it; that penalty belongs
+        to the module that owns the prototypes (`mmdisentangle.ModalityDiscriminator`).
 
     Example:
         >>> features, prototypes = torch.tensor([[1.0, 0.0]]), torch.eye(2)

@@ -1,6 +1,5 @@
 """Factorised bilinear pooling: a low-rank product of two vectors."""
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import dropout as apply_dropout
@@ -26,7 +25,8 @@ def factorized_bilinear(
 
     .. math:: b = (U x) \odot (V y), \qquad o_i = \sum_{k} b_{iK + k}, \qquad o \leftarrow o / \|o\|_2
 
-    Use it where two codes must be compared feature by feature, which a concatenation followed by a linear layer cannot do.
+    Use it where two codes must be compared feature by feature, which a concatenation followed by a linear layer cannot
+    do.
 
     Args:
         x: first vectors.

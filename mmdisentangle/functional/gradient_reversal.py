@@ -1,6 +1,5 @@
 """Gradient reversal: identity forward, minus ``strength`` times the gradient backward."""
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -13,7 +12,8 @@ def gradient_reversal(x: Float[Tensor, "..."], strength: float | Float[Tensor, "
 
     .. math:: y = x, \qquad \frac{\partial y}{\partial x} := -\lambda I
 
-    Place it between an encoder and a discriminator: the discriminator learns to tell, the encoder learns that it cannot.
+    Place it between an encoder and a discriminator: the discriminator learns to tell, the encoder learns that it
+        cannot.
 
     Args:
         x: any floating tensor.
@@ -30,12 +30,14 @@ def gradient_reversal(x: Float[Tensor, "..."], strength: float | Float[Tensor, "
         DtypeError: x is not floating.
         ShapeError: strength is a tensor with axes.
         SettingError: strength is a number that is not finite.
-        RuntimeError: raised by autograd in the backward pass, where a strength tensor was changed in place since the forward.
+        RuntimeError: raised by autograd in the backward pass, where a strength tensor was changed in place since the
+            forward.
 
     Numerics:
-        Written as ``d - strength * (x - d)`` with ``d = x.detach()``: ordinary operations, so it reverses in eager mode, under
-        ``torch.compile(fullgraph=True)``, ``torch.func.grad``, ``vmap``, their compositions and in exported programs, where an
-        ``autograd.Function`` silently fails in some. An infinite entry becomes NaN: mask or clamp before, not after.
+        Written as ``d - strength * (x - d)`` with ``d = x.detach()``: ordinary operations, so it reverses in eager
+        mode, under ``torch.compile(fullgraph=True)``, ``torch.func.grad``, ``vmap``, their compositions and in exported
+        programs, where an ``autograd.Function`` silently fails in some. An infinite entry becomes NaN: mask or clamp
+        before, not after.
 
     Example:
         >>> x = torch.tensor([1.0, 2.0], requires_grad=True)

@@ -1,6 +1,5 @@
 """Pooling over real frames only."""
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -54,9 +53,7 @@ def masked_mean(x: Float[Tensor, "..."], mask: Bool[Tensor, "..."] | None, dim: 
     return (total / count).to(x.dtype)
 
 
-def masked_mean_square(
-    x: Float[Tensor, "*batch D"], mask: Bool[Tensor, "*batch"] | None = None
-) -> Float[Tensor, ""]:
+def masked_mean_square(x: Float[Tensor, "*batch D"], mask: Bool[Tensor, "*batch"] | None = None) -> Float[Tensor, ""]:
     """Mean of the squares of all entries whose row is valid; 0 where none is.
 
     Args:

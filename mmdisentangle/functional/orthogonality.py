@@ -25,10 +25,11 @@ def orthogonality(
 
     .. math:: L = \frac{1}{D_1 D_2} \| \tilde X^\top \tilde Y \|_F^2
 
-    ``form="rows"`` (MISA): :math:`\tilde X` is centred over the batch and each of its *rows* scaled to length one, the norm
-    detached; the value grows with N on independent data. ``form="correlation"``: each centred *column* is scaled to length
-    one, so the entries are Pearson correlations and the value is their mean square: between 0 and 1, the same in any units,
-    and 1/(N-1) in expectation on independent data. Use it between private and shared codes; it sees linear dependence only.
+    ``form="rows"`` (MISA): :math:`\tilde X` is centred over the batch and each of its *rows* scaled to length one, the
+    norm detached; the value grows with N on independent data. ``form="correlation"``: each centred *column* is scaled
+    to length one, so the entries are Pearson correlations and the value is their mean square: between 0 and 1, the same
+    in any units, and 1/(N-1) in expectation on independent data. Use it between private and shared codes; it sees
+    linear dependence only.
 
     Args:
         x: first codes, one row per sample.
@@ -48,9 +49,9 @@ def orthogonality(
         SettingError: an unknown form.
 
     Numerics:
-        The Gram form ``<X X^T, Y Y^T>`` is used where N < min(D1, D2), which costs N^2 D instead of N D^2. Rows and columns
-        of zeros, and of what the rounding of the mean leaves of constant features, count as zeros with a finite gradient. With ``form="rows"`` the gradient is the surrogate that takes the
-        norms as constants, as published.
+        The Gram form ``<X X^T, Y Y^T>`` is used where N < min(D1, D2), which costs N^2 D instead of N D^2. Rows and
+        columns of zeros, and of what the rounding of the mean leaves of constant features, count as zeros with a finite
+        gradient. With ``form="rows"`` the gradient is the surrogate that takes the norms as constants, as published.
 
     Deviations:
         The released code adds 1e-6 to the norms; here zero norms are handled without an epsilon.
@@ -61,8 +62,8 @@ def orthogonality(
         (tensor(4.), tensor(1.))
 
     References:
-        Hazarika et al., "MISA: Modality-Invariant and -Specific Representations for Multimodal Sentiment Analysis", 2020,
-        arXiv:2005.03545.
+        Hazarika et al., "MISA: Modality-Invariant and -Specific Representations for Multimodal Sentiment Analysis",
+        2020, arXiv:2005.03545.
     """
     where = "orthogonality"
     check_float(where, "x", x, "N D1")
@@ -79,6 +80,7 @@ def orthogonality(
         x, y = unit_vectors(x.mT).mT, unit_vectors(y.mT).mT
     with without_autocast(x):
         if x.shape[0] < min(x.shape[1], y.shape[1]):
+            # ||X^T Y||^2 = <X X^T, Y Y^T>, which is N x N.
             total = ((x @ x.mT) * (y @ y.mT)).sum()
         else:
             total = (x.mT @ y).square().sum()
@@ -86,7 +88,7 @@ def orthogonality(
 
 
 def _centred(x: Tensor, mask: Tensor | None) -> Tensor:
-    """Rows minus their mean; what is only rounding of the mean becomes exactly zero, so constant features cost nothing."""
+    """Rows minus their mean. What is only its rounding becomes exactly zero, so constant features cost nothing."""
     x = at_least_float32(zero_where_invalid(x, mask))
     if x.shape[0] == 0:
         return x

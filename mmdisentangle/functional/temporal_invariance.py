@@ -40,13 +40,13 @@ def temporal_invariance(
     Args:
         x: codes or logits; any real values.
         mask: True = real frame; None means that all are real. Padding may hold anything, NaN included.
-        divergence: ``"js"`` Jensen-Shannon; ``"kl"`` :math:`KL(P_t \| P_{t+1})`; ``"symmetric_kl"`` half the sum of both
-            directions; ``"total_variation"`` half the absolute difference; ``"gaussian_w2"`` squared 2-Wasserstein
+        divergence: ``"js"`` Jensen-Shannon; ``"kl"`` :math:`KL(P_t \| P_{t+1})`; ``"symmetric_kl"`` half the sum of
+            both directions; ``"total_variation"`` half the absolute difference; ``"gaussian_w2"`` squared 2-Wasserstein
             distance of the Gaussians with each frame's mean and (population) standard deviation over features, taken of
             ``x`` itself, so the temperature plays no part.
         aggregation: ``"sample"`` takes the divergence in every sample; ``"batch"`` first averages over the batch the
-            distributions (the means and standard deviations for ``"gaussian_w2"``), each pair over the samples valid at
-            both of its frames.
+            distributions (the means and standard deviations for ``"gaussian_w2"``), each pair of columns over the
+            samples valid at both, so samples should be padded on the right.
         temperature: divides the logits; above 1 flattens the distributions.
         reduction: ``"none"``, ``"mean"`` (over valid pairs) or ``"sum"``.
 
@@ -55,8 +55,9 @@ def temporal_invariance(
         ``reduction="none"``, invalid pairs 0; else ``[]``.
 
     Returns:
-        Nats for ``js`` (at most log 2), ``kl`` and ``symmetric_kl``; a probability for ``total_variation``; squared units of
-        ``x`` for ``gaussian_w2``. float32 for half-precision input. Without a valid pair, 0 with a zero gradient.
+        Nats for ``js`` (at most log 2), ``kl`` and ``symmetric_kl``; a probability for ``total_variation``; squared
+        units of ``x`` for ``gaussian_w2``. float32 for half-precision input. Without a valid pair, 0 with a zero
+        gradient.
 
     Raises:
         DtypeError: x is not floating, mask not boolean.
@@ -64,15 +65,15 @@ def temporal_invariance(
         SettingError: an unknown divergence, aggregation or reduction, or a temperature that is not positive.
 
     Numerics:
-        ``js`` is a sum of terms >= 0 built from differences of logits: its relative error in float32 stays near 1e-7 where
-        the entropy form loses every digit. ``js`` per sample keeps nothing in memory but ``x`` and one number per frame
-        between forward and backward; its second derivative is supported, forward-mode differentiation is not. The
+        ``js`` is a sum of terms >= 0 built from differences of logits: its relative error in float32 stays near 1e-7
+        where the entropy form loses every digit. ``js`` per sample keeps nothing in memory but ``x`` and one number per
+        frame between forward and backward; its second derivative is supported, forward-mode differentiation is not. The
         square root of ``gaussian_w2`` has a zero gradient for a constant frame.
 
     Deviations:
-        The released RTIL code computes ``aggregation="batch"`` and adds 1e-10 inside the logarithms, which changes values
-        by about 1e-8. Batch averaging washes the frames out and makes the value depend on B, so ``"sample"`` is the
-        default.
+        The released RTIL code computes ``aggregation="batch"`` and adds 1e-10 inside the logarithms, which changes
+        values by about 1e-8. Batch averaging washes the frames out and makes the value depend on B, so ``"sample"`` is
+        the default.
 
     Example:
         >>> x = torch.tensor([[[0.0, 0.0], [0.0, 0.0], [0.0, 2.0]]])

@@ -1,7 +1,8 @@
 """The reference model zoo: one file per paper, built from `mmdisentangle.nn`."""
 
 from mmdisentangle.models._registry import create_model, list_models, load_pretrained
-from mmdisentangle.models.rtil import RTIL, RTILObjective, RTILOutput, RTILSettings
+from mmdisentangle.models._rtil_settings import RTILSettings
+from mmdisentangle.models.rtil import RTIL, RTILObjective, RTILOutput
 
 __all__ = [
     "RTIL",

@@ -42,8 +42,8 @@ def resolve_inputs(
             complete[name] = torch.zeros(example.shape[0], 0, width, dtype=example.dtype, device=example.device)
         else:
             raise ModalityError(
-                f"{where}: inputs lacks {name!r}; expected {list(widths)}, got {list(inputs)}. Where no sample of the batch "
-                f"has it, say so: present={{{name!r}: torch.zeros(batch, dtype=torch.bool)}}."
+                f"{where}: inputs lacks {name!r}; expected {list(widths)}, got {list(inputs)}. Where no sample of the "
+                f"batch has it, say so: present={{{name!r}: torch.zeros(batch, dtype=torch.bool)}}."
             )
     known_masks = None if masks is None else {name: mask for name, mask in masks.items() if name in given_inputs}
     resolved = resolve_masks(where, complete, known_masks, present)

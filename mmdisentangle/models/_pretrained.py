@@ -68,7 +68,7 @@ class Pretrained(nn.Module):
 
 
 def find_checkpoint(source: str | Path, revision: str | None = None) -> Path:
-    """Return the local folder of a checkpoint; download it where ``source`` is no folder but looks like a repository."""
+    """Return the local folder of a checkpoint; download it where ``source`` looks like a repository instead."""
     directory = Path(source)
     if directory.is_dir():
         return directory
@@ -83,8 +83,8 @@ def find_checkpoint(source: str | Path, revision: str | None = None) -> Path:
         return Path(snapshot_download(str(source), revision=revision, allow_patterns=[CONFIG_FILE, WEIGHTS_FILE]))
     except Exception as error:
         raise CheckpointError(
-            f"from_pretrained: {str(source)!r} is no local folder, and could not be downloaded from the Hugging Face Hub: "
-            f"{error}"
+            f"from_pretrained: {str(source)!r} is no local folder, and could not be downloaded from the Hugging "
+            f"Face Hub: {error}"
         ) from error
 
 

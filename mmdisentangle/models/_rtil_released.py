@@ -14,8 +14,26 @@ if TYPE_CHECKING:
 
 # First parts of parameter names that stand in released checkpoints without taking part in anything.
 UNUSED = frozenset(
-    "vrnn1 vrnn2 arnn1 arnn2 poolingrnn project_h sp_discriminator my_fusion tlayer_norm vlayer_norm alayer_norm "
-    "hlayer_norm player_norm slayer_norm position_encoding masked_attn_layer pooling fc_gate_vt".split()
+    [
+        "vrnn1",
+        "vrnn2",
+        "arnn1",
+        "arnn2",
+        "poolingrnn",
+        "project_h",
+        "sp_discriminator",
+        "my_fusion",
+        "tlayer_norm",
+        "vlayer_norm",
+        "alayer_norm",
+        "hlayer_norm",
+        "player_norm",
+        "slayer_norm",
+        "position_encoding",
+        "masked_attn_layer",
+        "pooling",
+        "fc_gate_vt",
+    ]
 )
 _BLOCK = {
     "attention_input.weight": "self_attn.in_proj_weight",
@@ -111,13 +129,15 @@ def released_weights(
     unknown = [key for key in left if not key.startswith("roberta.")]
     if len(unknown) < len(left):
         warnings.warn(
-            "RTIL.from_released_state_dict: roberta.* is left out; run the text encoder yourself and pass its last hidden state.",
+            "RTIL.from_released_state_dict: roberta.* is left out; run the text encoder yourself and pass its last "
+            "hidden state.",
             stacklevel=3,
         )
     for key in wanted:
         if key in state_dict and not isinstance(state_dict[key], Tensor):
             raise CheckpointError(
-                f"RTIL.from_released_state_dict: state_dict[{key!r}] must be a tensor, got {type(state_dict[key]).__name__}."
+                f"RTIL.from_released_state_dict: state_dict[{key!r}] must be a tensor, "
+                f"got {type(state_dict[key]).__name__}."
             )
     missing = [released for released in names.values() if released not in state_dict]
     misshapen = [

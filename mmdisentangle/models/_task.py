@@ -18,9 +18,11 @@ class TaskTerm(nn.Module):
     """Units of the prediction, and its loss against a target.
 
     Args:
-        task: ``"regression"`` mean squared error; ``"classification"`` cross-entropy; ``"multilabel"`` binary cross-entropy.
+        task: ``"regression"`` mean squared error; ``"classification"`` cross-entropy; ``"multilabel"`` binary
+            cross-entropy.
         num_outputs: predicted numbers, classes or labels.
         class_weights: weight of each class (classification) or of each positive label (multilabel).
+        label_smoothing: classification: share of the target spread over all classes.
         target_location: regression only: offset of the targets, one number or one per output.
         target_scale: regression only: spread of the targets. The network predicts ``(target - location) / scale``, the
             prediction is given back in the target's units, and the loss is taken without units.
@@ -36,20 +38,26 @@ class TaskTerm(nn.Module):
         num_outputs: int,
         *,
         class_weights: Sequence[float] | None = None,
+        label_smoothing: float = 0.0,
         target_location: float | Sequence[float] = 0.0,
         target_scale: float | Sequence[float] = 1.0,
     ) -> None:
         super().__init__()
         check_choice("task", "task", task, TASKS)
         check_count("task", "num_outputs", num_outputs)
-        self.task, self.num_outputs = task, num_outputs
+        check_number("task", "label_smoothing", label_smoothing, low=0, high=1)
+        if label_smoothing and task != "classification":
+            raise SettingError(f"task: label_smoothing is for task='classification', got task={task!r}.")
+        self.task, self.num_outputs, self.label_smoothing = task, num_outputs, label_smoothing
         location = self._per_output("target_location", target_location)
         scale = self._per_output("target_scale", target_scale, positive=True)
         if task != "regression" and (any(location) or any(value != 1 for value in scale)):
             raise SettingError(f"task: target_location and target_scale are for task='regression', got task={task!r}.")
         if class_weights is not None:
             if task == "regression":
-                raise SettingError("task: class_weights are for classification and multilabel tasks, got task='regression'.")
+                raise SettingError(
+                    "task: class_weights are for classification and multilabel tasks, got task='regression'."
+                )
             class_weights = self._per_output("class_weights", list(class_weights), least=0.0)
         # They come from the settings, so checkpoints need not hold them.
         self.register_buffer("location", torch.tensor(location), persistent=False)
@@ -63,7 +71,9 @@ class TaskTerm(nn.Module):
     ) -> list[float]:
         values = list(value) if isinstance(value, Sequence) else [value] * self.num_outputs
         if len(values) != self.num_outputs:
-            raise SettingError(f"task: {name} must be one number or {self.num_outputs} (num_outputs), got {len(values)}.")
+            raise SettingError(
+                f"task: {name} must be one number or {self.num_outputs} (num_outputs), got {len(values)}."
+            )
         for entry in values:
             check_number("task", name, entry, low=0.0 if positive else least, open_low=positive)
         return [float(entry) for entry in values]
@@ -110,4 +120,4 @@ class TaskTerm(nn.Module):
         if prediction.shape[0] == 0:
             return prediction.sum()
         weights = None if self.class_weights is None else self.class_weights.to(prediction.dtype)
-        return nn.functional.cross_entropy(prediction, target, weights)
+        return nn.functional.cross_entropy(prediction, target, weights, label_smoothing=self.label_smoothing)

@@ -2,17 +2,16 @@
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, NamedTuple, Self, TypeAlias
+from dataclasses import asdict
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
-from mmdisentangle._core.checks import check_choice, check_count, check_number
-from mmdisentangle._core.errors import DtypeError, ModalityError, SettingError, UnknownNameError, nearest_names
+from mmdisentangle._core.checks import check_count
+from mmdisentangle._core.errors import DtypeError, ModalityError, SettingError
 from mmdisentangle._core.modalities import check_known, modality_names
 from mmdisentangle.functional import masked_mean, masked_mean_square
-from mmdisentangle.functional.temporal_invariance import TemporalAggregation, TemporalDivergence
 from mmdisentangle.models._inputs import resolve_inputs
 from mmdisentangle.models._pretrained import Pretrained
 from mmdisentangle.models._rtil_released import (
@@ -21,7 +20,8 @@ from mmdisentangle.models._rtil_released import (
     released_sizes,
     released_weights,
 )
-from mmdisentangle.models._task import Task, TaskTerm
+from mmdisentangle.models._rtil_settings import RTILSettings
+from mmdisentangle.models._task import TaskTerm
 from mmdisentangle.nn import (
     CentralMomentDiscrepancy,
     ModalityDiscriminator,
@@ -32,166 +32,7 @@ from mmdisentangle.nn import (
     TextDrivenFusion,
 )
 from mmdisentangle.nn._modality_modules import ModalityModules
-from mmdisentangle.nn.fusion.text_driven import FusionGate, GateAlignment, default_query
-from mmdisentangle.nn.layers.modality_discriminator import DiscriminatorLoss
-
-EncoderKind: TypeAlias = Literal["convolution", "released"]
-ReconstructionForm: TypeAlias = Literal["frame", "pooled"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class RTILSettings:
-    """Every setting of `RTIL`, with the number of the deviation from the released code where there is one.
-
-    Attributes:
-        task: ``"regression"``, ``"classification"`` or ``"multilabel"``.
-        hidden_features: width D of the codes.
-        query: modality that drives the fusion; ``"text"`` where there is one, else the first.
-        encoder: default encoder of every modality: ``"convolution"`` is `nn.TemporalConvEncoder`; ``"released"`` leaves the query
-            as it is and puts a Transformer layer at its own width on every other modality.
-        encoder_blocks: blocks of the convolutional encoder.
-        encoder_kernel_size: kernel of the convolutional encoder.
-        encoder_dropout: dropout of the convolutional encoder.
-        num_heads: heads of the cross attention.
-        code_gain: factor on the initial weights of the code maps; 1 as released. See `nn.SharedPrivateEncoder`.
-        position_scale: amplitude of the position encoding; 1 as released.
-        fusion_dropout: on the result of the cross attention.
-        gate: ``"hard"``, ``"soft"``, ``"off"`` or ``"released"`` (1: no gradient).
-        gate_alignment: ``"attended"``, or ``"frame"`` as released.
-        gate_dropout: inside the gate.
-        share_gate_head: (2) one head for all gates.
-        feedforward_features: of the fusion's Transformer block; four times its width where None, 2048 as released.
-        block_dropout: dropout of that block.
-        block_attention_dropout: on its attention weights.
-        rates: frames per second of every modality, for positions on one clock; see `nn.TextDrivenFusion`.
-        head_dropout: before the prediction; .6 as released.
-        discriminator_loss: ``"cosine_margin"`` or ``"cross_entropy"``.
-        discriminator_dropout: inside the discriminator.
-        reversal_strength: initial strength of the gradient reversal.
-        reverse_private: (3) reverse the discriminator's gradient on private codes, too.
-        reconstruction: ``"frame"`` reconstructs every frame; ``"pooled"`` (4) compares the reconstruction of the time-averaged
-            code with every frame.
-        temporal_modalities: (5) modalities of the temporal term; all where None.
-        temporal_aggregation: (5) ``"sample"``, or ``"batch"`` as released.
-        temporal_divergence: see `functional.temporal_invariance`.
-        temporal_temperature: see `functional.temporal_invariance`.
-        honour_masks: (6) False treats padding as real frames.
-        adversarial_weight: weight of the adversarial term.
-        similarity_weight: weight of the central moment discrepancy.
-        reconstruction_weight: weight of the reconstruction term.
-        temporal_weight: weight of the temporal term.
-        similarity_min_samples: batches with fewer samples of a modality add no similarity; 1 as released.
-        class_weights: classification and multilabel: weight of each class.
-        target_location: regression: offset of the targets.
-        target_scale: regression: spread of the targets.
-        gather: take batch statistics over the samples of all processes.
-    """
-
-    task: Task = "regression"
-    hidden_features: int = 128
-    query: str | None = None
-    encoder: EncoderKind = "convolution"
-    encoder_blocks: int = 4
-    encoder_kernel_size: int = 5
-    encoder_dropout: float = 0.1
-    num_heads: int = 4
-    code_gain: float = 4.0
-    position_scale: float = 0.2
-    fusion_dropout: float = 0.2
-    gate: FusionGate = "hard"
-    gate_alignment: GateAlignment = "attended"
-    gate_dropout: float = 0.4
-    share_gate_head: bool = False
-    feedforward_features: int | None = None
-    block_dropout: float = 0.1
-    block_attention_dropout: float = 0.0
-    rates: Mapping[str, float] | None = None
-    head_dropout: float = 0.1
-    discriminator_loss: DiscriminatorLoss = "cosine_margin"
-    discriminator_dropout: float = 0.6
-    reversal_strength: float = 1.0
-    reverse_private: bool = False
-    reconstruction: ReconstructionForm = "frame"
-    temporal_modalities: tuple[str, ...] | None = None
-    temporal_aggregation: TemporalAggregation = "sample"
-    temporal_divergence: TemporalDivergence = "js"
-    temporal_temperature: float = 1.0
-    honour_masks: bool = True
-    adversarial_weight: float = 0.4
-    similarity_weight: float = 1.0
-    reconstruction_weight: float = 1.0
-    temporal_weight: float = 1.0
-    similarity_min_samples: int = 2
-    class_weights: tuple[float, ...] | None = None
-    target_location: float | tuple[float, ...] = 0.0
-    target_scale: float | tuple[float, ...] = 1.0
-    gather: bool = False
-
-    @staticmethod
-    def published(modalities: tuple[str, ...]) -> dict[str, Any]:
-        """Settings of the arithmetic as released, for modalities in the order text, audio, vision."""
-        if len(modalities) != 3:
-            raise ModalityError(
-                f"RTIL: published=True needs three modalities in the order text, audio, vision, got {list(modalities)}."
-            )
-        if set(modalities) in ({"text", "audio", "vision"}, {"text", "audio", "video"}) and (
-            modalities[:2] != ("text", "audio")
-        ):
-            raise ModalityError(
-                "RTIL: published=True takes the modalities in the order text, audio, vision, since each has its own part; "
-                f"got {list(modalities)}."
-            )
-        return {
-            "query": modalities[0],
-            "encoder": "released",
-            "code_gain": 1.0,
-            "position_scale": 1.0,
-            "gate": "released",
-            "gate_alignment": "frame",
-            "share_gate_head": True,
-            "feedforward_features": 2048,
-            "block_attention_dropout": 0.1,
-            "head_dropout": 0.6,
-            "reverse_private": True,
-            "reconstruction": "pooled",
-            "temporal_modalities": (modalities[2],),
-            "temporal_aggregation": "batch",
-            "honour_masks": False,
-            "similarity_min_samples": 1,
-        }
-
-    @classmethod
-    def checked(cls, modalities: tuple[str, ...], published: bool, given: Mapping[str, Any]) -> Self:
-        """Settings from keyword arguments, over those of the published form where it is asked for."""
-        known = [field.name for field in fields(cls)]
-        for name in given:
-            if name not in known:
-                raise UnknownNameError(f"RTIL: no setting is called {name!r}{nearest_names(name, known)}")
-        merged = {**(cls.published(modalities) if published else {}), **given}
-        for name in ("temporal_modalities", "class_weights", "target_location", "target_scale"):
-            if isinstance(merged.get(name), list):
-                merged[name] = tuple(merged[name])
-        settings = cls(**merged)
-        settings._check(modalities)
-        return settings
-
-    def _check(self, modalities: tuple[str, ...]) -> None:
-        """What no part checks for itself."""
-        check_choice("RTIL", "encoder", self.encoder, ("convolution", "released"))
-        check_choice("RTIL", "reconstruction", self.reconstruction, ("frame", "pooled"))
-        check_count("RTIL", "hidden_features", self.hidden_features)
-        check_number("RTIL", "head_dropout", self.head_dropout, low=0, high=1)
-        for term in ("adversarial", "similarity", "reconstruction", "temporal"):
-            check_number("RTIL", f"{term}_weight", getattr(self, f"{term}_weight"), low=0)
-        if self.query is not None:
-            check_known("RTIL", "query", self.query, modalities)
-        if self.temporal_modalities is not None:
-            if not isinstance(self.temporal_modalities, tuple) or not self.temporal_modalities:
-                raise SettingError(
-                    f"RTIL: temporal_modalities must be a non-empty tuple of names, got {self.temporal_modalities!r}."
-                )
-            for name in self.temporal_modalities:
-                check_known("RTIL", "temporal_modalities", name, modalities)
+from mmdisentangle.nn.fusion.text_driven import default_query
 
 
 class RTILOutput(NamedTuple):
@@ -205,7 +46,8 @@ class RTILOutput(NamedTuple):
         projected: target of the reconstruction, ``[B, T_m, D]``.
         reconstruction: ``[B, T_m, D]``; ``[B, D]`` for ``reconstruction="pooled"``.
         gates: gate of every modality but the query, ``[B, Tq]``.
-        masks: real frames, ``[B, T_m]``, of every modality that came with a mask or may be missing; others are all real.
+        masks: real frames, ``[B, T_m]``, of every modality that came with a mask or may be missing; others are all
+            real.
     """
 
     prediction: Tensor
@@ -235,21 +77,22 @@ class RTIL(Pretrained):
     .. math:: L = L_\mathrm{task} + 0.4\, L_\mathrm{adversarial} + L_\mathrm{similarity} + L_\mathrm{reconstruction}
               + L_\mathrm{temporal}
 
-    Encoders → `nn.SharedPrivateEncoder` → `nn.TextDrivenFusion` → mean over time → head. The objective tells modalities apart with
-    a `nn.ModalityDiscriminator` (reversed on shared codes), brings shared codes together by `nn.CentralMomentDiscrepancy`,
-    reconstructs every frame from both codes and keeps both from jumping between frames (`nn.TemporalInvariantLoss`).
+    Encoders → `nn.SharedPrivateEncoder` → `nn.TextDrivenFusion` → mean over time → head. The objective tells modalities
+    apart with a `nn.ModalityDiscriminator` (reversed on shared codes), brings shared codes together by
+    `nn.CentralMomentDiscrepancy`, reconstructs every frame from both codes and keeps both from jumping between frames
+    (`nn.TemporalInvariantLoss`).
 
     Args:
         modalities: width of every modality; at least two. The order is kept.
         num_outputs: predicted numbers, classes or labels.
-        encoders: modules ``[B, T_m, d_m] -> [B, T_m, e_m]`` for some or all modalities, called with ``(x, mask)``, in place of the
-            default; each must have an attribute ``out_features``.
+        encoders: modules ``[B, T_m, d_m] -> [B, T_m, e_m]`` for some or all modalities, called with ``(x, mask)``, in
+            place of the default; each must have an attribute ``out_features``.
         published: the arithmetic as released, with every deviation listed in the documentation.
         **settings: fields of `RTILSettings`.
 
     Shape:
-        inputs ``[B, T_m, d_m]``, masks ``[B, T_m]``, present ``[B]`` per modality; target ``[B, num_outputs]`` (``[B]`` where there
-        is one output), int64 ``[B]`` for classification.
+        inputs ``[B, T_m, d_m]``, masks ``[B, T_m]``, present ``[B]`` per modality; target ``[B, num_outputs]`` (``[B]``
+        where there is one output), int64 ``[B]`` for classification.
 
     Returns:
         `RTILOutput`, and `RTILObjective` from `objective`.
@@ -260,9 +103,12 @@ class RTIL(Pretrained):
         SettingError, ShapeError, DtypeError: an argument does not fit.
 
     Deviations:
-        The defaults correct the released code; ``published=True`` restores it. Numbers of the documentation's table, and their
-        settings: 1 ``gate``, 2 ``share_gate_head``, 3 ``reverse_private``, 4 ``reconstruction``, 5 ``temporal_modalities`` and
-        ``temporal_aggregation``, 6 ``honour_masks``. Never restored: 7 NaN where moments coincide, 8 loops, 9 unused parameters.
+        The defaults correct the released code; ``published=True`` restores it. Numbers of the documentation's table,
+        and their
+        settings: 1 ``gate``, 2 ``share_gate_head``, 3 ``reverse_private``, 4 ``reconstruction``, 5
+            ``temporal_modalities`` and
+        ``temporal_aggregation``, 6 ``honour_masks``. Never restored: 7 NaN where moments coincide, 8 loops, 9 unused
+        parameters.
 
     Example:
         >>> model = RTIL({"text": 16, "audio": 4}, num_outputs=1, hidden_features=8)
@@ -287,9 +133,7 @@ class RTIL(Pretrained):
     ) -> None:
         super().__init__()
         if not isinstance(modalities, Mapping):
-            raise DtypeError(
-                f"RTIL: modalities must be a mapping from name to width, got {type(modalities).__name__}."
-            )
+            raise DtypeError(f"RTIL: modalities must be a mapping from name to width, got {type(modalities).__name__}.")
         self.modalities = modality_names("RTIL", modalities, least=2)
         for name in self.modalities:
             check_count("RTIL", f"modalities[{name!r}]", modalities[name])
@@ -341,11 +185,12 @@ class RTIL(Pretrained):
             s.task,
             num_outputs,
             class_weights=s.class_weights,
+            label_smoothing=s.label_smoothing,
             target_location=s.target_location,
             target_scale=s.target_scale,
         )
         self.similarity_term = CentralMomentDiscrepancy(min_samples=s.similarity_min_samples, gather=s.gather)
-        self.reconstruction_term = ReconstructionLoss()
+        self.reconstruction_term = ReconstructionLoss(detach_target=s.detach_reconstruction_target)
         self.temporal_term = TemporalInvariantLoss(
             divergence=s.temporal_divergence,
             aggregation=s.temporal_aggregation,
@@ -372,10 +217,7 @@ class RTIL(Pretrained):
     @property
     def config(self) -> dict[str, Any]:
         """Settings that rebuild the model, JSON types only."""
-        if self.custom_encoders:
-            config_encoders = {"custom_encoders": list(self.custom_encoders)}
-        else:
-            config_encoders = {}
+        config_encoders = {"custom_encoders": list(self.custom_encoders)} if self.custom_encoders else {}
         return {
             "model": self.model_name,
             "modalities": dict(self.widths),
@@ -392,7 +234,8 @@ class RTIL(Pretrained):
         missing = [name for name in config.pop("custom_encoders", ()) if name not in (parts.get("encoders") or {})]
         if missing:
             raise SettingError(
-                f"RTIL: the checkpoint was saved with encoders of the user's own for {missing}; pass them as encoders={{...}}."
+                f"RTIL: the checkpoint was saved with encoders of the user's own for {missing}; pass them as "
+                "encoders={...}."
             )
         return super().from_config(config, **parts)
 
@@ -408,7 +251,8 @@ class RTIL(Pretrained):
         if not s.honour_masks:
             if (masks is not None or present is not None) and not torch.compiler.is_compiling():
                 warnings.warn(
-                    "RTIL: masks and present are ignored, since honour_masks=False (part of published=True).", stacklevel=2
+                    "RTIL: masks and present are ignored, since honour_masks=False (part of published=True).",
+                    stacklevel=2,
                 )
             masks = present = None
         inputs, masks = resolve_inputs("RTIL", self.widths, inputs, masks, present)
@@ -435,7 +279,7 @@ class RTIL(Pretrained):
     def _encode(self, name: str, x: Tensor, mask: Tensor | None) -> Tensor:
         encoder = self.encoders[name]
         if x.shape[1] == 0:
-            return x.new_zeros(x.shape[0], 0, self.codes.widths[name])
+            return x[..., :1].expand(-1, -1, self.codes.widths[name])
         return x if isinstance(encoder, nn.Identity) else encoder(x, mask)
 
     def objective(self, output: RTILOutput, target: Tensor) -> RTILObjective:
@@ -473,10 +317,12 @@ class RTIL(Pretrained):
         if self.settings.reconstruction == "frame":
             per_frame: Tensor = self.reconstruction_term(output.reconstruction, output.projected, output.masks)
             return per_frame
-        errors = [
-            masked_mean_square(output.reconstruction[name].unsqueeze(1) - output.projected[name], output.masks.get(name))
-            for name in self.modalities
-        ]
+        detach = self.settings.detach_reconstruction_target
+        errors = []
+        for name in self.modalities:
+            target = output.projected[name].detach() if detach else output.projected[name]
+            error = output.reconstruction[name].unsqueeze(1) - target
+            errors.append(masked_mean_square(error, output.masks.get(name)))
         return torch.stack(errors).mean()
 
     @classmethod
@@ -489,8 +335,8 @@ class RTIL(Pretrained):
         """Build a model in published mode from a checkpoint of the released program.
 
         Args:
-            state_dict: its parameters by released name. Those that take no part are ignored; ``roberta.*`` is the text encoder,
-                which the caller runs.
+            state_dict: its parameters by released name. Those that take no part are ignored; ``roberta.*`` is the text
+                encoder, which the caller runs.
             modalities: names for the text, audio and visual streams, in that order.
             **settings: further settings, for instance ``task``.
 
@@ -503,8 +349,8 @@ class RTIL(Pretrained):
         names = modality_names("RTIL.from_released_state_dict", modalities)
         if len(names) != 3:
             raise ModalityError(
-                "RTIL.from_released_state_dict: modalities must name the text, audio and visual streams, in that order; "
-                f"got {list(names)}."
+                "RTIL.from_released_state_dict: modalities must name the text, audio and visual streams, in that "
+                f"order; got {list(names)}."
             )
         widths, hidden_features, num_outputs = released_sizes(state_dict, names)
         model = cls(widths, num_outputs, published=True, hidden_features=hidden_features, **settings)
@@ -534,8 +380,8 @@ class RTIL(Pretrained):
                 )
         if self.custom_encoders or self.settings.discriminator_loss != "cosine_margin":
             raise SettingError(
-                "RTIL.released_names: the released program has no parameters for encoders of one's own, nor for another "
-                "discriminator_loss than 'cosine_margin'."
+                "RTIL.released_names: the released program has no parameters for encoders of one's own, nor for "
+                "another discriminator_loss than 'cosine_margin'."
             )
         return released_names(self)
 

@@ -46,9 +46,9 @@ class TextDrivenFusion(nn.Module):
     .. math:: X_m = \mathrm{LayerNorm}(g_m A_m + q), \qquad
               h = \mathrm{TransformerBlock}(\mathrm{concat}_m X_m), \qquad m \ne \mathrm{query}
 
-    with the query :math:`q` = private code of the query modality + positions, :math:`A_m` its `CrossModalAttention` over the
-    private code of modality m + positions, and :math:`g_m` a `BilinearGate` per query frame on the shared codes. Lengths may
-    differ between modalities and samples.
+    with the query :math:`q` = private code of the query modality + positions, :math:`A_m` its `CrossModalAttention`
+    over the private code of modality m + positions, and :math:`g_m` a `BilinearGate` per query frame on the shared
+    codes. Lengths may differ between modalities and samples.
 
     Args:
         modalities: names, at least two; the order fixes that of the concatenation.
@@ -58,25 +58,26 @@ class TextDrivenFusion(nn.Module):
         dropout: on the result of the cross attention.
         gate: ``"hard"`` (0 or 1, straight-through gradient), ``"soft"``, ``"off"`` (always open, no parameters) or
             ``"released"`` (0 or 1 without any gradient).
-        gate_alignment: ``"attended"`` compares a query frame's shared code with what its own attention brings from the other
-            modality's shared code; ``"frame"`` compares frame t with frame t and wants equal lengths.
+        gate_alignment: ``"attended"`` compares a query frame's shared code with what its own attention brings from the
+            other modality's shared code; ``"frame"`` compares frame t with frame t and wants equal lengths.
         gate_features: outputs of the gate's bilinear pooling.
         gate_dropout: inside the gate.
         share_gate_head: one head for all gates (that of the first other modality) instead of one each.
         feedforward_features: of the Transformer block; four times its width where None.
         block_dropout: dropout of the Transformer block.
-        block_attention_dropout: on the attention weights of the Transformer block; above 0 costs T x T memory on some backends.
-        position_scale: amplitude of the position encoding. Sigmoid codes vary by a tenth or two: encodings of amplitude 1, as in the
-            paper, are most of what the attention sees at first.
-        rates: frames per second of every modality. Positions are then counted in frames of the query, so that frames of the
-            same moment get the same position; None counts each modality's own frames.
+        block_attention_dropout: on the attention weights of the Transformer block; above 0 costs T x T memory on some
+            backends.
+        position_scale: amplitude of the position encoding. Sigmoid codes vary by a tenth or two: encodings of amplitude
+            1, as in the paper, are most of what the attention sees at first.
+        rates: frames per second of every modality. Positions are then counted in frames of the query, so that frames of
+            the same moment get the same position; None counts each modality's own frames.
 
     Shape:
         private, shared ``[B, T_m, D]`` and masks ``[B, T_m]`` per modality; see `FusionOutput`.
 
     Returns:
-        `FusionOutput`; padded frames are 0. A missing modality adds nothing: its gate is 0 there. A sample without its query is
-        asked by one frame in its place, the mean of the codes of the sample's other modalities.
+        `FusionOutput`; padded frames are 0. A missing modality adds nothing: its gate is 0 there. A sample without its
+        query is asked by one frame in its place, the mean of the codes of the sample's other modalities.
 
     Raises:
         ModalityError: fewer than two modalities, an unknown query, or a modality missing from an argument.
@@ -84,8 +85,8 @@ class TextDrivenFusion(nn.Module):
         SettingError: a setting is out of range.
 
     Deviations:
-        The released RTIL code has dead gates (``"released"``), one head for two gates (``share_gate_head``), gates that pair
-        frames by index (``gate_alignment="frame"``) and no masks.
+        The released RTIL code has dead gates (``"released"``), one head for two gates (``share_gate_head``), gates that
+        pair frames by index (``gate_alignment="frame"``) and no masks.
 
     Example:
         >>> fusion = TextDrivenFusion(("text", "audio"), hidden_features=8)
@@ -130,10 +131,7 @@ class TextDrivenFusion(nn.Module):
         self.share_gate_head, self.position_scale = share_gate_head, position_scale
         self.clock = _clock(where, rates, self.modalities, self.query)
         self.attention = ModalityModules(
-            {
-                name: CrossModalAttention(hidden_features, num_heads=num_heads, dropout=dropout)
-                for name in self.others
-            }
+            {name: CrossModalAttention(hidden_features, num_heads=num_heads, dropout=dropout) for name in self.others}
         )
         self.gates = None
         if gate != "off":
@@ -212,14 +210,15 @@ class TextDrivenFusion(nn.Module):
                         f"{expected} of the query {self.query!r}; use gate_alignment='attended' for unaligned streams."
                     )
         zeroed = [
-            {name: zero_where_invalid(x, resolved.get(name)) for name, x in codes.items()} for codes in (private, shared)
+            {name: zero_where_invalid(x, resolved.get(name)) for name, x in codes.items()}
+            for codes in (private, shared)
         ]
         return zeroed[0], zeroed[1], resolved
 
     def _query_codes(
         self, private: Mapping[str, Tensor], shared: Mapping[str, Tensor], masks: Mapping[str, Tensor]
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Codes and mask of the query; where a sample lacks it, one frame holds the mean code of the other modalities."""
+        """Codes and mask of the query; where a sample lacks it, one frame holds the mean code of the others."""
         private_query, shared_query, mask = private[self.query], shared[self.query], masks.get(self.query)
         if private_query.shape[1] == 0:
             private_query, shared_query = pad(private_query, (0, 0, 0, 1)), pad(shared_query, (0, 0, 0, 1))
@@ -265,9 +264,7 @@ def _exists(codes: Tensor, mask: Tensor | None) -> Tensor:
     return mask.any(1)
 
 
-def _clock(
-    where: str, rates: Mapping[str, float] | None, modalities: Sequence[str], query: str
-) -> dict[str, float]:
+def _clock(where: str, rates: Mapping[str, float] | None, modalities: Sequence[str], query: str) -> dict[str, float]:
     """Length of one frame of each modality, in frames of the query."""
     if rates is None:
         return dict.fromkeys(modalities, 1.0)

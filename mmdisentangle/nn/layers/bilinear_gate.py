@@ -2,7 +2,6 @@
 
 from typing import Literal, TypeAlias
 
-import torch
 from torch import Tensor, nn
 
 from mmdisentangle._core.checks import check_choice, check_count, check_number
@@ -18,9 +17,9 @@ class BilinearGate(nn.Module):
 
     .. math:: y = \mathrm{FBP}(x_1, x_2), \qquad v = w \cdot y + c
 
-    ``"soft"`` returns :math:`\sigma(v)`. ``"hard"`` returns 1 where v > 0, else 0, and has the gradient of the soft gate
-    (straight-through). ``"released"`` is the hard gate of the released RTIL code, whose gradient is exactly zero: neither the
-    gate nor what is before it learns through it.
+    ``"soft"`` returns :math:`\sigma(v)`. ``"hard"`` returns 1 where v > 0, else 0, and has the gradient of the soft
+    gate (straight-through). ``"released"`` is the hard gate of the released RTIL code, whose gradient is exactly zero:
+    neither the gate nor what is before it learns through it.
 
     Args:
         features: width of both codes.
@@ -38,7 +37,8 @@ class BilinearGate(nn.Module):
         SettingError: a setting is out of range.
 
     Deviations:
-        The released code computes ``(v/|v| + 1)/2``, NaN at v = 0; here ``"released"`` gives 1/2 there and ``"hard"`` 0.
+        The released code computes ``(v/|v| + 1)/2``, NaN at v = 0; here ``"released"`` gives 1/2 there and ``"hard"``
+        0.
 
     Example:
         >>> gate = BilinearGate(4, mode="hard")

@@ -78,8 +78,8 @@ class CrossModalAttention(nn.Module):
         Args:
             query: ``[B, Tq, features]``.
             context: ``[B, Tc, context_features]``.
-            carried: ``[B, Tc, features]``, another code of the context frames, used unprojected; its features are dealt to
-                the heads in order, and each head moves its own.
+            carried: ``[B, Tc, features]``, another code of the context frames, used unprojected; its features are dealt
+                to the heads in order, and each head moves its own.
             context_mask: ``[B, Tc]``.
 
         Returns:
@@ -109,7 +109,8 @@ class CrossModalAttention(nn.Module):
         check_width(where, "context", context, self.context_features)
         if query.shape[0] != context.shape[0]:
             raise ShapeError(
-                f"{where}: query and context must have the same batch size, got {query.shape[0]} and {context.shape[0]}."
+                f"{where}: query and context must have the same batch size, got {query.shape[0]} and "
+                f"{context.shape[0]}."
             )
         if mask is not None:
             check_mask(where, "context_mask", mask, context.shape[:2])

@@ -9,12 +9,13 @@ from mmdisentangle.functional import gradient_reversal
 
 
 class GradientReversal(nn.Module):
-    r"""Identity whose gradient is multiplied by ``-strength``: `mmdisentangle.functional.gradient_reversal` with a state.
+    r"""Identity whose gradient is multiplied by ``-strength``: `functional.gradient_reversal` with a state.
 
     .. math:: y = x, \qquad \frac{\partial y}{\partial x} := -\lambda I
 
-    The strength is a persistent 0-dim buffer: it is saved, moved and resumed with the model, and a schedule that changes it
-    does not recompile anything. Schedules are pure functions of progress (`mmdisentangle.training.schedules`).
+    The strength is a persistent 0-dim buffer: it is saved, moved and resumed with the model, and a schedule that
+    changes it does not recompile anything. Schedules are pure functions of progress
+    (`mmdisentangle.training.schedules`).
 
     Args:
         strength: initial strength; 0 cuts the gradient.

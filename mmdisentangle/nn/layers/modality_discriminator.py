@@ -36,8 +36,8 @@ class ModalityDiscriminator(nn.Module):
     .. math:: d = \mathrm{Dropout}(\mathrm{ReLU}(W_1\, \mathrm{GRL}(\bar c) + b_1)), \qquad
               L = \mathrm{loss}(d, m) + \rho \|W\|_F^2
 
-    with :math:`\bar c` the mean of the code over real frames. With ``reverse=True`` the encoder is trained to hide the modality
-    (shared codes); with ``reverse=False`` to show it (private codes).
+    with :math:`\bar c` the mean of the code over real frames. With ``reverse=True`` the encoder is trained to hide the
+    modality (shared codes); with ``reverse=False`` to show it (private codes).
 
     Args:
         modalities: names; their order numbers the classes.
@@ -65,8 +65,9 @@ class ModalityDiscriminator(nn.Module):
         All modalities go through in one stacked call. Half-precision codes are pooled in float32.
 
     Deviations:
-        The released RTIL code reverses the gradient of private codes too, which trains them to hide their modality; pass
-        ``reverse=True`` for both to have that. Its margin loss is called angular and is the additive cosine margin.
+        The released RTIL code reverses the gradient of private codes too, which trains them to hide their modality;
+        pass ``reverse=True`` for both to have that. Its margin loss is called angular and is the additive cosine
+        margin.
 
     Example:
         >>> _ = torch.manual_seed(0)

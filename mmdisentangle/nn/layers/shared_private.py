@@ -29,16 +29,16 @@ class SharedPrivateEncoder(nn.Module):
     .. math:: z_m = \mathrm{LayerNorm}(\mathrm{ReLU}(W_m x_m + b_m)), \qquad
               \mathrm{private}_m = \sigma(P_m z_m + p_m), \qquad \mathrm{shared}_m = \sigma(S z_m + s)
 
-    One projection and one private map per modality, one shared map for all. The layer only makes room for the two codes; what
-    each holds is decided by the losses: adversary and `CentralMomentDiscrepancy` on shared codes, `OrthogonalityLoss` between
-    the two, reconstruction of ``projected`` from both.
+    One projection and one private map per modality, one shared map for all. The layer only makes room for the two
+    codes; what each holds is decided by the losses: adversary and `CentralMomentDiscrepancy` on shared codes,
+    `OrthogonalityLoss` between the two, reconstruction of ``projected`` from both.
 
     Args:
         modalities: width of every modality, ``{"text": 768, "audio": 74}``.
         hidden_features: width D of the codes.
         activation: ``"sigmoid"`` (codes in 0..1), ``"tanh"`` (-1..1) or ``"identity"``.
-        initial_gain: factor on the initial weights of the private and shared maps. At 1, torch's default, sigmoid codes start
-            within 0.4..0.6; 4 spreads them over the interval.
+        initial_gain: factor on the initial weights of the private and shared maps. At 1, torch's default, sigmoid codes
+            start within 0.4..0.6; 4 spreads them over the interval.
 
     Shape:
         inputs ``[B, T_m, d_m]`` per modality, masks ``[B, T_m]``; every code ``[B, T_m, hidden_features]``.
@@ -93,9 +93,7 @@ class SharedPrivateEncoder(nn.Module):
                 linear.weight.mul_(initial_gain)
         self.activation = CODE_ACTIVATIONS[activation]()
 
-    def forward(
-        self, inputs: Mapping[str, Tensor], masks: Mapping[str, Tensor] | None = None
-    ) -> SharedPrivateCodes:
+    def forward(self, inputs: Mapping[str, Tensor], masks: Mapping[str, Tensor] | None = None) -> SharedPrivateCodes:
         """Encode every modality."""
         inputs = in_order("SharedPrivateEncoder", "inputs", inputs, self.modalities)
         check_sequences("SharedPrivateEncoder", "inputs", inputs, self.widths)

@@ -17,8 +17,8 @@ class TemporalConvEncoder(nn.Module):
               \qquad y = \mathrm{LayerNorm}(h^L)
 
     A convolution to the common width, then residual blocks whose dilation doubles: ``num_blocks`` of them see
-    ``1 + (kernel_size - 1) * 2^num_blocks`` frames. Good for three-channel sensors as for wide text features. Length and mask stay
-    as they are, norms are per frame, and the cost is linear in T.
+    ``1 + (kernel_size - 1) * 2^num_blocks`` frames. Good for three-channel sensors as for wide text features. Length
+    and mask stay as they are, norms are per frame, and the cost is linear in T.
 
     Args:
         in_features: width of the input.
@@ -39,8 +39,8 @@ class TemporalConvEncoder(nn.Module):
         torch.Size([2, 50, 16])
 
     References:
-        Bai, Kolter and Koltun, "An Empirical Evaluation of Generic Convolutional and Recurrent Networks for Sequence Modeling",
-        2018, arXiv:1803.01271.
+        Bai, Kolter and Koltun, "An Empirical Evaluation of Generic Convolutional and Recurrent Networks for Sequence
+        Modeling", 2018, arXiv:1803.01271.
     """
 
     def __init__(
@@ -75,10 +75,14 @@ class TemporalConvEncoder(nn.Module):
         if mask is not None:
             check_mask("TemporalConvEncoder", "mask", mask, x.shape[:2])
         if x.shape[1] == 0:
-            return x.new_zeros(x.shape[0], 0, self.out_features)
+            # No frame to convolve; still a function of x and of the parameters.
+            return self._normalized(x[..., :1].expand(-1, -1, self.out_features), mask)
         x = self.stem(zero_where_invalid(x, mask))
         for block in self.blocks:
             x = block(x, mask)
+        return self._normalized(x, mask)
+
+    def _normalized(self, x: Tensor, mask: Tensor | None) -> Tensor:
         return zero_where_invalid(self.norm(x), mask)
 
 
@@ -90,15 +94,15 @@ class _Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        change: Tensor = self.convolution(zero_where_invalid(gelu(self.norm(x)), mask))
-        return x + self.dropout(change)
+        change: Tensor = self.dropout(self.convolution(zero_where_invalid(gelu(self.norm(x)), mask)))
+        return x + change
 
 
 class _Convolution(nn.Conv2d):
     """Convolution over time of ``[B, T, D]``.
 
-    As a two-dimensional one of height 1 it takes features-last tensors as they lie in memory: 1.4 to 1.9 times as fast on a CPU as
-    ``nn.Conv1d`` between two transpositions.
+    As a two-dimensional one of height 1 it takes features-last tensors as they lie in memory: 1.4 to 1.9 times as fast
+    on a CPU as ``nn.Conv1d`` between two transpositions.
     """
 
     def __init__(self, in_features: int, features: int, kernel_size: int, *, dilation: int) -> None:

@@ -2,7 +2,6 @@
 
 from typing import Literal, TypeAlias
 
-import torch
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
@@ -20,8 +19,8 @@ class TransformerBlock(nn.Module):
 
     .. math:: y = \mathrm{LayerNorm}(x + \mathrm{SelfAttention}(x)), \qquad \mathrm{LayerNorm}(y + \mathrm{FFN}(y))
 
-    The arithmetic of ``torch.nn.TransformerEncoderLayer(norm_first=False)``, but an all-padded row gives 0 instead of NaN, and
-    training and evaluation run the same code.
+    The arithmetic of ``torch.nn.TransformerEncoderLayer(norm_first=False)``, but an all-padded row gives 0 instead of
+    NaN, and training and evaluation run the same code.
 
     Args:
         features: width.

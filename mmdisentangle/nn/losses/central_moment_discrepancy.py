@@ -18,7 +18,7 @@ from mmdisentangle.functional.central_moment_discrepancy import (
 
 
 class CentralMomentDiscrepancy(nn.Module):
-    r"""Distance between distributions of codes: `mmdisentangle.functional.central_moment_discrepancy` with its settings.
+    r"""Distance between distributions of codes: `functional.central_moment_discrepancy` with its settings.
 
     .. math:: \frac{\|E x - E y\|_2}{b - a} + \sum_{k=2}^{K} \frac{\|E (x - E x)^k - E (y - E y)^k\|_2}{|b - a|^k}
 

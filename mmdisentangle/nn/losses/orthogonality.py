@@ -30,8 +30,8 @@ class OrthogonalityLoss(nn.Module):
         tensor(1.)
 
     References:
-        Hazarika et al., "MISA: Modality-Invariant and -Specific Representations for Multimodal Sentiment Analysis", 2020,
-        arXiv:2005.03545.
+        Hazarika et al., "MISA: Modality-Invariant and -Specific Representations for Multimodal Sentiment Analysis",
+        2020, arXiv:2005.03545.
     """
 
     def __init__(self, *, form: OrthogonalityForm = "rows", gather: bool = False) -> None:

@@ -31,8 +31,8 @@ class ReconstructionLoss(nn.Module):
         ShapeError, DtypeError: an argument does not fit.
 
     Deviations:
-        The released RTIL code compares the reconstruction of the time-averaged code with every frame; that form is a setting of
-        the model (`reconstruction="pooled"`), not of this loss.
+        The released RTIL code compares the reconstruction of the time-averaged code with every frame; that form is a
+        setting of the model (`reconstruction="pooled"`), not of this loss.
 
     Example:
         >>> x = {"text": torch.ones(1, 2, 3)}

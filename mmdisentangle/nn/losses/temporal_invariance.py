@@ -22,10 +22,12 @@ class TemporalInvariantLoss(nn.Module):
 
     Args:
         divergence: ``"js"``, ``"kl"``, ``"symmetric_kl"``, ``"total_variation"`` or ``"gaussian_w2"``.
-        aggregation: ``"sample"`` per sample, ``"batch"`` after averaging over the batch (as the released RTIL code does).
+        aggregation: ``"sample"`` per sample, ``"batch"`` after averaging over the batch (as the released RTIL code
+            does).
         temperature: divides the logits.
         reduction: ``"none"``, ``"mean"`` or ``"sum"``.
-        gather: with ``aggregation="batch"``, average over the samples of all processes. Per-sample losses do not need it.
+        gather: with ``aggregation="batch"``, average over the samples of all processes. Per-sample losses do not need
+            it.
 
     Shape:
         x ``[B, T, D]``, mask ``[B, T]``; result ``[]``, or ``[B, T-1]`` / ``[T-1]`` for ``reduction="none"``.
