@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from mmdisentangle._core.checks import check_float, check_mask, check_tensor, check_width
@@ -29,12 +30,17 @@ def check_known(where: str, argument: str, name: str, modalities: Sequence[str])
         raise ModalityError(f"{where}: {argument} names the modality {name!r}{nearest_names(name, modalities)}")
 
 
-def in_order(where: str, argument: str, values: Mapping[str, Tensor], modalities: Sequence[str]) -> dict[str, Tensor]:
-    """Return ``values`` in the order of ``modalities``; every modality must be there, and nothing else."""
+def check_mapping(where: str, argument: str, values: object) -> None:
+    """Require a mapping, from modality name to tensor."""
     if not isinstance(values, Mapping):
         raise DtypeError(
             f"{where}: {argument} must be a mapping from modality name to tensor, got {type(values).__name__}."
         )
+
+
+def in_order(where: str, argument: str, values: Mapping[str, Tensor], modalities: Sequence[str]) -> dict[str, Tensor]:
+    """Return ``values`` in the order of ``modalities``; every modality must be there, and nothing else."""
+    check_mapping(where, argument, values)
     for name in values:
         check_known(where, argument, name, modalities)
     missing = [name for name in modalities if name not in values]
@@ -59,11 +65,8 @@ def resolve_masks(
     """
     modalities = tuple(inputs)
     for argument, given in (("masks", masks), ("present", present)):
-        if given is not None and not isinstance(given, Mapping):
-            raise DtypeError(
-                f"{where}: {argument} must be a mapping from modality name to a boolean tensor, "
-                f"got {type(given).__name__}."
-            )
+        if given is not None:
+            check_mapping(where, argument, given)
         for name in given or ():
             check_known(where, argument, name, modalities)
     resolved: dict[str, Tensor] = {}
@@ -75,6 +78,9 @@ def resolve_masks(
         if here is not None:
             check_mask(where, f"present[{name!r}]", here, x.shape[:1])
             mask = here.unsqueeze(-1).expand(x.shape[:2]) if mask is None else mask & here.unsqueeze(-1)
+        if mask is None and x.shape[1] == 0:
+            # An empty sequence is a missing modality, whoever left out the mask.
+            mask = torch.zeros(x.shape[:2], dtype=torch.bool, device=x.device)
         if mask is not None:
             resolved[name] = mask
     return resolved

@@ -79,12 +79,14 @@ def orthogonality(
     else:
         x, y = unit_vectors(x.mT).mT, unit_vectors(y.mT).mT
     with without_autocast(x):
-        if x.shape[0] < min(x.shape[1], y.shape[1]):
-            # ||X^T Y||^2 = <X X^T, Y Y^T>, which is N x N.
-            total = ((x @ x.mT) * (y @ y.mT)).sum()
-        else:
-            total = (x.mT @ y).square().sum()
-    return total / max(x.shape[1] * y.shape[1], 1)
+        return _product_norm(x, y) / max(x.shape[1] * y.shape[1], 1)
+
+
+def _product_norm(x: Tensor, y: Tensor) -> Tensor:
+    """``||X^T Y||_F^2``, by the N x N products ``<X X^T, Y Y^T>`` where those are smaller."""
+    if x.shape[0] < min(x.shape[1], y.shape[1]):
+        return ((x @ x.mT) * (y @ y.mT)).sum()
+    return (x.mT @ y).square().sum()
 
 
 def _centred(x: Tensor, mask: Tensor | None) -> Tensor:

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from mmdisentangle._core.errors import DtypeError, ModalityError
-from mmdisentangle._core.modalities import check_known, check_sequences, resolve_masks
+from mmdisentangle._core.errors import ModalityError
+from mmdisentangle._core.modalities import check_known, check_mapping, check_sequences, resolve_masks
 
 
 def resolve_inputs(
@@ -23,10 +23,7 @@ def resolve_inputs(
     for argument, given in (("inputs", inputs), ("masks", masks), ("present", present)):
         if given is None and argument != "inputs":
             continue
-        if not isinstance(given, Mapping):
-            raise DtypeError(
-                f"{where}: {argument} must be a mapping from modality name to tensor, got {type(given).__name__}."
-            )
+        check_mapping(where, argument, given)
         for name in given:
             check_known(where, argument, name, tuple(widths))
     given_inputs = {name: inputs[name] for name in widths if name in inputs}
@@ -46,9 +43,4 @@ def resolve_inputs(
                 f"batch has it, say so: present={{{name!r}: torch.zeros(batch, dtype=torch.bool)}}."
             )
     known_masks = None if masks is None else {name: mask for name, mask in masks.items() if name in given_inputs}
-    resolved = resolve_masks(where, complete, known_masks, present)
-    for name, x in complete.items():
-        if x.shape[1] == 0:
-            # An empty sequence is a missing modality, whoever left out the mask.
-            resolved[name] = torch.zeros(x.shape[:2], dtype=torch.bool, device=x.device)
-    return complete, resolved
+    return complete, resolve_masks(where, complete, known_masks, present)

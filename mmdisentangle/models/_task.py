@@ -117,7 +117,12 @@ class TaskTerm(nn.Module):
                 f"objective: target must have shape {list(prediction.shape[:1])} for task='classification', "
                 f"got {list(target.shape)}."
             )
-        if prediction.shape[0] == 0:
-            return prediction.sum()
         weights = None if self.class_weights is None else self.class_weights.to(prediction.dtype)
-        return nn.functional.cross_entropy(prediction, target, weights, label_smoothing=self.label_smoothing)
+        total = nn.functional.cross_entropy(
+            prediction, target, weights, reduction="sum", label_smoothing=self.label_smoothing
+        )
+        if weights is None:
+            return total / max(prediction.shape[0], 1)
+        # The mean is over the weights; a batch of classes without weight costs nothing.
+        weight = weights[target].sum()
+        return total / torch.where(weight > 0, weight, torch.ones_like(weight))

@@ -6,9 +6,17 @@ from typing import Literal, NamedTuple, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from mmdisentangle._core.checks import check_choice, check_count, check_float, check_mask, check_number, check_width
+from mmdisentangle._core.checks import (
+    check_choice,
+    check_count,
+    check_float,
+    check_mask,
+    check_number,
+    check_tensor,
+    check_width,
+)
 from mmdisentangle._core.errors import ShapeError
-from mmdisentangle._core.modalities import in_order, modality_names
+from mmdisentangle._core.modalities import check_known, check_mapping, in_order, modality_names
 from mmdisentangle._core.numerics import at_least_float32, zero_where_invalid
 from mmdisentangle.functional import cosine_logits, cosine_margin_loss, masked_mean
 from mmdisentangle.nn.layers.gradient_reversal import GradientReversal
@@ -142,9 +150,14 @@ class ModalityDiscriminator(nn.Module):
         """Time-pooled codes ``[B, D]`` and which of them exist ``[B]``, in the order of the classes."""
         where = "ModalityDiscriminator"
         codes = in_order(where, "codes", codes, self.modalities)
+        if masks is not None:
+            check_mapping(where, "masks", masks)
+        for name in masks or ():
+            check_known(where, "masks", name, self.modalities)
         pooled, valid = [], []
         for name, code in codes.items():
             label = f"codes[{name!r}]"
+            check_tensor(where, label, code)
             check_float(where, label, code, "B D" if code.ndim == 2 else "B T D")
             check_width(where, label, code, self.in_features)
             mask = None if masks is None else masks.get(name)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mmdisentangle._core.checks import check_bounds, check_count, check_float, check_width
 from mmdisentangle._core.distributed import gather_samples
-from mmdisentangle._core.modalities import check_known, modality_names
+from mmdisentangle._core.modalities import check_known, check_mapping, modality_names
 from mmdisentangle.functional.central_moment_discrepancy import (
     SampleMask,
     central_moment_discrepancy,
@@ -86,7 +86,10 @@ class CentralMomentDiscrepancy(nn.Module):
             masks: ``[B]`` per modality, True = the sample has it. A pair without enough samples of both is left out.
         """
         where = "CentralMomentDiscrepancy.pairwise"
+        check_mapping(where, "codes", codes)
         names = modality_names(where, codes, least=2)
+        if masks is not None:
+            check_mapping(where, "masks", masks)
         for name in masks or ():
             check_known(where, "masks", name, names)
         moments, enough = [], []

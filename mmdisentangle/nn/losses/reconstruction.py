@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mmdisentangle._core.checks import check_same_shape, check_tensor
-from mmdisentangle._core.modalities import check_sequences, in_order, modality_names, resolve_masks
+from mmdisentangle._core.modalities import check_mapping, check_sequences, in_order, modality_names, resolve_masks
 from mmdisentangle.functional import masked_mean_square
 
 
@@ -52,6 +52,7 @@ class ReconstructionLoss(nn.Module):
     ) -> Tensor:
         """Return the loss."""
         where = "ReconstructionLoss"
+        check_mapping(where, "target", target)
         names = modality_names(where, target)
         reconstruction = in_order(where, "reconstruction", reconstruction, names)
         check_sequences(where, "reconstruction", reconstruction)
