@@ -88,7 +88,7 @@ def run(
     build, modalities, aligned = ROWS[row]
     training, scored = read_clips(data, train_on), read_clips(data, score_on)
     preparation = Preparation(
-        training + scored, inertial_statistics(training), aligned=aligned, drop_rate=0.0 if aligned else DROP_RATE
+        training + scored, inertial_statistics(training), aligned=aligned, drop_rate=DROP_RATE
     )
     start = time.perf_counter()
     result = fit(

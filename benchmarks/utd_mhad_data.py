@@ -20,7 +20,7 @@ NUM_ACTIONS = 27
 MODALITIES = {"skeleton": 120, "acc": 4, "gyro": 4}
 SHOULDER_LEFT, SHOULDER_RIGHT, SPINE_SHOULDER, HIP = 4, 8, 1, 3
 # Frames are taken every so many frames of the recording (inertial sensors are halved to 25 Hz first).
-STRIDE = {"skeleton": 2.0, "acc": 2.5, "gyro": 2.5}
+STRIDE = {"skeleton": 2.0, "acc": 1.5, "gyro": 1.5}
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Preparation:
         clips: every clip that will be asked for, by its name.
         statistics: of the training clips.
         aligned: resample acc and gyro to the skeleton's length, as published RTIL needs.
-        drop_rate: augmentation: probability of leaving out each modality, one at most.
+        drop_rate: augmentation: probability of silencing each modality, one at most.
     """
 
     def __init__(
@@ -126,8 +126,9 @@ class Preparation:
         names = list(changed.inputs)
         if len(names) > 1 and torch.rand((), generator=generator) < self.drop_rate * len(names):
             dropped = names[int(torch.randint(len(names), (), generator=generator))]
-            kept = {name: x for name, x in changed.inputs.items() if name != dropped}
-            return MultimodalSample(kept, changed.target, changed.id)
+            # Silent, not absent: the frames are there and hold nothing, as from a sensor that has come loose.
+            silent = {name: torch.zeros_like(x) if name == dropped else x for name, x in changed.inputs.items()}
+            return MultimodalSample(silent, changed.target, changed.id)
         return changed
 
     def _sample(

@@ -20,8 +20,9 @@ def resolve_inputs(
 
     A modality that is absent from ``inputs`` and named in ``present`` becomes an empty sequence.
     """
+    check_mapping(where, "inputs", inputs)
     for argument, given in (("inputs", inputs), ("masks", masks), ("present", present)):
-        if given is None and argument != "inputs":
+        if given is None:
             continue
         check_mapping(where, argument, given)
         for name in given:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Self, TypeAlias
 
-from mmdisentangle._core.checks import check_choice, check_count, check_number
+from mmdisentangle._core.checks import check_choice, check_count, check_flag, check_number
 from mmdisentangle._core.errors import ModalityError, SettingError, UnknownNameError, nearest_names
 from mmdisentangle._core.modalities import check_known
 from mmdisentangle.functional.temporal_invariance import TemporalAggregation, TemporalDivergence
@@ -154,6 +154,9 @@ class RTILSettings:
         for name in ("temporal_modalities", "class_weights", "target_location", "target_scale"):
             if isinstance(merged.get(name), list):
                 merged[name] = tuple(merged[name])
+        if merged.get("gate") is False:
+            # YAML takes the word off for a boolean.
+            merged["gate"] = "off"
         settings = cls(**merged)
         settings._check(modalities)
         return settings
@@ -164,6 +167,8 @@ class RTILSettings:
         check_choice("RTIL", "reconstruction", self.reconstruction, ("frame", "pooled"))
         check_count("RTIL", "hidden_features", self.hidden_features)
         check_number("RTIL", "head_dropout", self.head_dropout, low=0, high=1)
+        for flag in ("share_gate_head", "reverse_private", "detach_reconstruction_target", "honour_masks", "gather"):
+            check_flag("RTIL", flag, getattr(self, flag))
         for term in ("adversarial", "similarity", "reconstruction", "temporal"):
             check_number("RTIL", f"{term}_weight", getattr(self, f"{term}_weight"), low=0)
         if self.query is not None:

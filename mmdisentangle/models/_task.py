@@ -88,7 +88,7 @@ class TaskTerm(nn.Module):
         prediction = at_least_float32(prediction)
         if self.task == "classification":
             return self._cross_entropy(prediction, target)
-        if target.ndim == 1 and self.num_outputs == 1:
+        if self.num_outputs == 1 and target.shape == prediction.shape[:1]:
             target = target.unsqueeze(-1)
         if target.shape != prediction.shape:
             also = f" or [{prediction.shape[0]}]" if self.num_outputs == 1 else ""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mmdisentangle._core.checks import check_count
 from mmdisentangle._core.errors import DtypeError, ModalityError, SettingError
 from mmdisentangle._core.modalities import check_known, modality_names
+from mmdisentangle._core.numerics import zero_where_invalid
 from mmdisentangle.functional import masked_mean, masked_mean_square
 from mmdisentangle.models._inputs import resolve_inputs
 from mmdisentangle.models._pretrained import Pretrained
@@ -270,8 +271,9 @@ class RTIL(Pretrained):
         for name in self.modalities:
             both = codes.private[name] + codes.shared[name]
             if s.reconstruction == "pooled":
-                both = masked_mean(both, masks.get(name), 1)
-            reconstruction[name] = self.reconstructors[name](both)
+                reconstruction[name] = self.reconstructors[name](masked_mean(both, masks.get(name), 1))
+            else:
+                reconstruction[name] = zero_where_invalid(self.reconstructors[name](both), masks.get(name))
         return RTILOutput(
             prediction, fused, codes.shared, codes.private, codes.projected, reconstruction, fusion.gates, masks
         )
