@@ -1,0 +1,115 @@
+"""Scale every channel by statistics of the training samples."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self, TypeVar
+
+import torch
+from torch import Tensor
+
+from mmdisentangle._core.checks import check_choice, check_width
+from mmdisentangle._core.errors import CheckpointError, DataError
+from mmdisentangle._core.modalities import check_known
+from mmdisentangle.data.batch import MultimodalSample
+from mmdisentangle.data.dataset import MultimodalDataset
+
+Data = TypeVar("Data", bound=MultimodalDataset)
+
+
+@dataclass(frozen=True)
+class Standardizer:
+    """Subtract a location and divide by a scale, per modality and channel.
+
+    Args:
+        location: modality name to one number per channel.
+        scale: modality name to one positive number per channel.
+
+    Numerics:
+        NaN and infinities take no part in the statistics; applied to them, they stay what they are. A channel that is
+        constant in the training samples, or has no finite value, is divided by 1. Statistics are computed in float64,
+        and samples keep their dtype.
+
+    Example:
+        >>> data = MultimodalDataset.from_arrays({"a": torch.tensor([[[1.0], [3.0]], [[5.0], [7.0]]])})
+        >>> standardizer = Standardizer.fit(data)
+        >>> standardizer.location["a"]
+        (4.0,)
+        >>> standardizer(data[0]).inputs["a"].squeeze(-1)
+        tensor([-1.3416, -0.4472])
+    """
+
+    location: Mapping[str, tuple[float, ...]]
+    scale: Mapping[str, tuple[float, ...]]
+
+    @classmethod
+    def fit(cls, dataset: MultimodalDataset, *, method: Literal["standard", "robust"] = "standard") -> Self:
+        """Take the statistics of all real frames of a data set.
+
+        Args:
+            dataset: the training part, without validation and test samples.
+            method: ``"standard"`` mean and standard deviation; ``"robust"`` median and interquartile range over 1.349,
+                which agree with the former on normal data and ignore a few wild values.
+
+        Raises:
+            DataError: no sample has a frame of some modality.
+        """
+        check_choice("Standardizer.fit", "method", method, ("standard", "robust"))
+        location, scale = {}, {}
+        for name in dataset.modalities:
+            frames = [sample.inputs[name] for sample in dataset if name in sample.inputs]
+            if not sum(len(x) for x in frames):
+                raise DataError(f"Standardizer.fit: no sample of data set {dataset.name!r} has a frame of {name!r}.")
+            pairs = [_statistics(channel[channel.isfinite()], method) for channel in torch.cat(frames).double().T]
+            location[name] = tuple(pair[0] for pair in pairs)
+            scale[name] = tuple(pair[1] for pair in pairs)
+        return cls(location, scale)
+
+    def __call__(self, sample: MultimodalSample) -> MultimodalSample:
+        """Return the sample with its inputs standardised; the target is not touched."""
+        inputs = {}
+        for name, x in sample.inputs.items():
+            check_known("Standardizer", f"sample {sample.id!r}", name, tuple(self.location))
+            check_width("Standardizer", f"inputs[{name!r}]", x, len(self.location[name]))
+            location, scale = x.new_tensor(self.location[name]), x.new_tensor(self.scale[name])
+            inputs[name] = (x - location) / scale
+        return MultimodalSample(inputs, sample.target, sample.id)
+
+    def apply(self, dataset: Data) -> Data:
+        """Return the data set with every sample standardised."""
+        return dataset.with_samples([self(sample) for sample in dataset])
+
+    def save(self, path: str | Path) -> None:
+        """Write the statistics as JSON."""
+        text = json.dumps({"location": dict(self.location), "scale": dict(self.scale)}, indent=1)
+        Path(path).write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what ``save`` has written, to the last bit.
+
+        Raises:
+            CheckpointError: the file is not such a file.
+        """
+        try:
+            values = json.loads(Path(path).read_text(encoding="utf-8"))
+            parts = [
+                {str(m): tuple(map(float, row)) for m, row in values[key].items()} for key in ("location", "scale")
+            ]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CheckpointError(f"Standardizer.load: {path} is not a file written by Standardizer.save.") from error
+        return cls(*parts)
+
+
+def _statistics(values: Tensor, method: str) -> tuple[float, float]:
+    if not len(values):
+        return 0.0, 1.0
+    if method == "robust":
+        ordered = values.sort().values
+        low, middle, high = (float(ordered[round(q * (len(ordered) - 1))]) for q in (0.25, 0.5, 0.75))
+        location, scale = middle, (high - low) / 1.349
+    else:
+        location, scale = float(values.mean()), float(values.std(correction=0))
+    # Rounding leaves a constant channel with a spread of about 1e-16 of its value.
+    return location, scale if scale > 1e-12 * abs(location) else 1.0
