@@ -1,0 +1,84 @@
+"""Training: settings, schedules, a Lightning module, run folders, a command line. Needs ``mmdisentangle[train]``.
+
+Names are imported when they are first used, so that schedules and settings do not need Lightning.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mmdisentangle.training.callbacks import ReversalSchedule
+    from mmdisentangle.training.config import (
+        Config,
+        DataConfig,
+        OptimConfig,
+        ReversalConfig,
+        TrainingConfig,
+        load_config,
+        save_config,
+    )
+    from mmdisentangle.training.fitting import Result, fit
+    from mmdisentangle.training.metrics import TaskScores
+    from mmdisentangle.training.module import DisentanglementModule
+    from mmdisentangle.training.prediction import Predictions, predict
+    from mmdisentangle.training.runs import RunFolder
+    from mmdisentangle.training.schedules import create_schedule, list_schedules, with_warmup
+
+__all__ = [
+    "Config",
+    "DataConfig",
+    "DisentanglementModule",
+    "OptimConfig",
+    "Predictions",
+    "Result",
+    "ReversalConfig",
+    "ReversalSchedule",
+    "RunFolder",
+    "TaskScores",
+    "TrainingConfig",
+    "create_schedule",
+    "fit",
+    "list_schedules",
+    "load_config",
+    "predict",
+    "save_config",
+    "with_warmup",
+]
+
+_HOMES = {
+    "callbacks": ("ReversalSchedule",),
+    "config": (
+        "Config",
+        "DataConfig",
+        "OptimConfig",
+        "ReversalConfig",
+        "TrainingConfig",
+        "load_config",
+        "save_config",
+    ),
+    "fitting": ("Result", "fit"),
+    "metrics": ("TaskScores",),
+    "module": ("DisentanglementModule",),
+    "prediction": ("Predictions", "predict"),
+    "runs": ("RunFolder",),
+    "schedules": ("create_schedule", "list_schedules", "with_warmup"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_THIRD_PARTY = {"fitting": "lightning", "callbacks": "lightning", "module": "lightning", "metrics": "torchmetrics"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = _HOME_OF[name]
+    if home in _THIRD_PARTY:
+        from mmdisentangle._core.errors import require_extra
+
+        require_extra(_THIRD_PARTY[home], "train")
+    value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

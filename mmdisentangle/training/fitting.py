@@ -1,0 +1,322 @@
+"""Train a model: split, standardise, train, choose the weights, score once on the test data, write the run folder."""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.seed import isolate_rng
+from rich.console import Console
+from torch import nn
+
+import mmdisentangle
+from mmdisentangle._core.errors import CheckpointError, DataError, SettingError
+from mmdisentangle.data.dataset import MultimodalDataset
+from mmdisentangle.data.split import train_validation_split
+from mmdisentangle.data.standardize import Standardizer
+from mmdisentangle.models import create_model
+from mmdisentangle.training.callbacks import BestWeights, EpochSeeds, History, ResumeCheckpoint, ReversalSchedule
+from mmdisentangle.training.config import Config
+from mmdisentangle.training.module import DisentanglementModule
+from mmdisentangle.training.plots import plot_loss_terms, plot_scores
+from mmdisentangle.training.prediction import predict
+from mmdisentangle.training.progress import TrainingBar, quiet_lightning
+from mmdisentangle.training.runs import RunFolder, describe
+from mmdisentangle.training.sampling import EpochSampler, Transform, evaluation_loader, training_loader
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a training.
+
+    Args:
+        model: with the chosen weights, in evaluation mode, on the CPU.
+        standardizer: fitted on the training part; None where the settings say ``none``.
+        scores: ``"validation"`` and ``"test"`` to the scores of the chosen weights, for those parts that exist.
+        epoch: epoch of the chosen weights, from 1.
+        history: every logged value of every epoch.
+        folder: run folder; None where nothing was written.
+    """
+
+    model: nn.Module
+    standardizer: Standardizer | None
+    scores: dict[str, dict[str, float]]
+    epoch: int
+    history: list[dict[str, float]]
+    folder: Path | None
+
+
+@dataclass(frozen=True)
+class _Parts:
+    training: MultimodalDataset
+    validation: MultimodalDataset | None
+    standardizer: Standardizer | None
+
+
+def fit(
+    config: Config,
+    *,
+    train: MultimodalDataset,
+    model: str | Callable[..., nn.Module] = "rtil",
+    validation: MultimodalDataset | None = None,
+    test: MultimodalDataset | None = None,
+    out: str | Path | None = None,
+    transform: Transform | None = None,
+    overwrite: bool = False,
+    progress: bool | Console = False,
+    source: str | None = None,
+) -> Result:
+    """Train a model and score it.
+
+    Statistics, class weights, the number of epochs and the weights come from ``train`` alone. ``test`` is read once,
+    after everything has been chosen. The result depends on the arguments and the seed, not on global random state,
+    which is left as it was.
+
+    Args:
+        config: all settings, see ``load_config``.
+        train: training data; a validation part is taken from it, by persons where it has ``groups``.
+        model: name in the zoo, or a function called with ``modalities``, ``num_outputs``, ``task``, the settings of
+            ``config.model`` and, where they are used, ``class_weights``, ``target_location`` and ``target_scale``.
+        validation: data to choose the epoch by, instead of a part of ``train``.
+        test: test data.
+        out: run folder; None writes nothing and cannot be resumed. An unfinished run of the same settings, model and
+            data is resumed after its last whole epoch, with the same result as if it had not been interrupted.
+        transform: changes a standardised training sample each time it is used, ``transform(sample, generator)``, with
+            random numbers from that generator only.
+        overwrite: replace an earlier run in ``out``.
+        progress: show a progress bar on standard error, or on the console given.
+        source: what the run folder notes as the origin of the data; the data set's name where None.
+
+    Returns:
+        The trained model and its scores.
+
+    Raises:
+        DataError: a part without samples or targets, or with NaN or infinities; data sets of different kinds.
+        SettingError: settings that do not fit the data; a run folder that is finished or belongs to another run.
+    """
+    _check_data(config, train, validation, test)
+    name = model if isinstance(model, str) else getattr(model, "__qualname__", type(model).__qualname__)
+    folder = None if out is None else RunFolder(Path(out))
+    versions = {"mmdisentangle": mmdisentangle.__version__, "torch": torch.__version__}
+    resume = folder is not None and folder.begin(config, describe(name, train, source, versions), overwrite=overwrite)
+    # Not before the run folder has agreed: splitting and building may take a while.
+    with isolate_rng(), quiet_lightning(), _scratch(folder) as scratch:
+        start = time.perf_counter()
+        parts = _prepare(config, train, validation)
+        pl.seed_everything(config.seed % 2**32, workers=True, verbose=False)
+        module = DisentanglementModule(
+            _build(config, model, parts.training),
+            task=train.task,
+            num_outputs=train.num_outputs,
+            optim=config.optim,
+            freeze=config.training.freeze,
+        )
+        best = BestWeights(None if parts.validation is None else config.training.monitor, config.training.patience)
+        history = History()
+        bar = [] if progress is False else [TrainingBar(name, None if progress is True else progress)]
+        _train(config, module, parts, transform, [history, best, *bar], folder, scratch, resume)
+        network = module.model
+        best.restore(network)
+        network.eval().cpu().requires_grad_(True)
+        scores = {}
+        if parts.validation is not None:
+            scores["validation"] = predict(network, parts.validation, batch_size=config.data.batch_size).scores()
+        if test is not None:
+            scores["test"] = predict(
+                network, test, standardizer=parts.standardizer, batch_size=config.data.batch_size
+            ).scores()
+        assert best.epoch is not None
+        path = None if folder is None else folder.path
+        result = Result(network, parts.standardizer, scores, best.epoch, history.rows, path)
+        if folder is not None:
+            sizes = {"training": parts.training, "validation": parts.validation, "test": test}
+            counts = {part: len(dataset or ()) for part, dataset in sizes.items()}
+            _write(config, folder, result, name, train, counts, time.perf_counter() - start)
+    return result
+
+
+def _check_data(
+    config: Config, train: MultimodalDataset, validation: MultimodalDataset | None, test: MultimodalDataset | None
+) -> None:
+    if config.training.class_weights == "balanced" and train.task != "classification":
+        raise SettingError(
+            f"settings: training.class_weights=balanced is for classification, got data set {train.name!r} "
+            f"for {train.task}."
+        )
+    for label, dataset in (("train", train), ("validation", validation), ("test", test)):
+        if dataset is None:
+            continue
+        if not len(dataset):
+            raise DataError(f"fit: {label} has no sample.")
+        without = next((sample.id for sample in dataset if sample.target is None), None)
+        if without is not None:
+            raise DataError(f"fit: {label}: sample {without!r} has no target.")
+        kind = (dataset.modalities, dataset.task, dataset.num_outputs)
+        expected = (train.modalities, train.task, train.num_outputs)
+        if kind != expected:
+            raise DataError(f"fit: {label} must be of the kind of train, {expected}, got {kind}.")
+
+
+def _prepare(config: Config, train: MultimodalDataset, validation: MultimodalDataset | None) -> _Parts:
+    training = train
+    if validation is None and config.training.selection == "best":
+        training, validation = train_validation_split(train, config.data.validation_fraction, seed=config.seed)
+    for label, dataset in (("training", training), ("validation", validation)):
+        for sample in dataset or ():
+            for name, x in sample.inputs.items():
+                if not bool(torch.isfinite(x).all()):
+                    raise DataError(
+                        f"fit: {label} sample {sample.id!r} holds NaN or infinity in {name!r}; replace these "
+                        "values, or cut the frames, before training."
+                    )
+    standardizer = None
+    if config.data.standardize == "standard":
+        standardizer = Standardizer.fit(training, method="standard")
+    elif config.data.standardize == "robust":
+        standardizer = Standardizer.fit(training, method="robust")
+    if standardizer is not None:
+        training = standardizer.apply(training)
+        validation = None if validation is None else standardizer.apply(validation)
+    return _Parts(training, validation, standardizer)
+
+
+def _build(config: Config, model: str | Callable[..., nn.Module], training: MultimodalDataset) -> nn.Module:
+    given: dict[str, Any] = {
+        "modalities": training.modalities,
+        "num_outputs": training.num_outputs,
+        "task": training.task,
+    }
+    fixed = [key for key in given if key in config.model]
+    if fixed:
+        raise SettingError(f"settings: model.{fixed[0]} comes from the data set and cannot be set.")
+    targets = training.targets
+    if config.training.class_weights == "balanced":
+        counts = targets.bincount(minlength=training.num_outputs).clamp(min=1)
+        given["class_weights"] = (len(targets) / (training.num_outputs * counts)).tolist()
+    if config.training.target_scaling == "standardize" and training.task == "regression":
+        values = targets.double().reshape(len(targets), -1)
+        deviation = values.std(0, correction=0)
+        given["target_location"] = values.mean(0).tolist()
+        given["target_scale"] = torch.where(deviation > 0, deviation, 1.0).tolist()
+    # A setting of the user's own wins over what was computed.
+    settings = {**given, **config.model}
+    built: nn.Module = create_model(model, **settings) if isinstance(model, str) else model(**settings)
+    return built
+
+
+def _train(
+    config: Config,
+    module: DisentanglementModule,
+    parts: _Parts,
+    transform: Transform | None,
+    callbacks: Sequence[Callback],
+    folder: RunFolder | None,
+    scratch: Path,
+    resume: bool,
+) -> None:
+    settings = config.training
+    sampler = EpochSampler(len(parts.training), config.seed)
+    generator = torch.Generator()
+    chosen: list[Callback] = [EpochSeeds(config.seed, sampler, generator)]
+    reversal = settings.reversal.build()
+    if reversal is not None:
+        chosen.append(ReversalSchedule(reversal))
+    chosen += callbacks
+    if folder is not None:
+        chosen.append(ResumeCheckpoint(folder.checkpoint))
+    trainer = pl.Trainer(
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        precision=settings.precision,  # type: ignore[arg-type]
+        max_epochs=settings.max_epochs,
+        gradient_clip_val=None if config.optim.clipping == "none" else config.optim.clip_value,
+        gradient_clip_algorithm=None if config.optim.clipping == "none" else config.optim.clipping,
+        callbacks=chosen,
+        logger=False if folder is None else TensorBoardLogger(folder.path, name="tensorboard", version=""),
+        # The callbacks above are checkpoint callbacks, so Lightning adds none of its own.
+        enable_checkpointing=True,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        log_every_n_steps=1,
+        num_sanity_val_steps=0,
+        default_root_dir=scratch,
+    )
+    # A model that comes from a checkpoint is in evaluation mode, and Lightning leaves modes as they are.
+    module.train()
+    try:
+        trainer.fit(
+            module,
+            training_loader(parts.training, config.data.batch_size, sampler, transform, generator),
+            None if parts.validation is None else evaluation_loader(parts.validation, config.data.batch_size),
+            ckpt_path=folder.checkpoint if folder is not None and resume else None,
+        )
+    except RuntimeError as error:
+        if "PytorchStreamReader" not in str(error):
+            raise
+        raise CheckpointError(
+            f"run folder: {folder and folder.checkpoint} cannot be read; use --overwrite to start the run again."
+        ) from error
+
+
+def _write(
+    config: Config,
+    folder: RunFolder,
+    result: Result,
+    name: str,
+    train: MultimodalDataset,
+    counts: Mapping[str, int],
+    seconds: float,
+) -> None:
+    folder.write_json("history.json", result.history)
+    save_checkpoint(result.model, result.standardizer, folder.path / "checkpoint")
+    title = f"{name} on {train.name}, seed {config.seed}"
+    plot_loss_terms(result.history, folder.path / "loss_terms.png", title=title, task=train.task, selected=result.epoch)
+    plot_scores(
+        result.history, folder.path / "scores.png", title=title, test=result.scores.get("test"), selected=result.epoch
+    )
+    folder.finish(
+        {
+            "model": name,
+            "data": train.name,
+            "seed": config.seed,
+            "scores": result.scores,
+            "epoch": result.epoch,
+            "epochs": len(result.history),
+            "samples": counts,
+            "parameters": sum(parameter.numel() for parameter in result.model.parameters()),
+            "seconds": round(seconds, 2),
+        }
+    )
+
+
+def save_checkpoint(model: nn.Module, standardizer: Standardizer | None, directory: Path) -> None:
+    """Write the model its own way, or its weights alone where it has none, and the standardizer."""
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    save_pretrained: Any = getattr(model, "save_pretrained", None)
+    if save_pretrained is not None:
+        save_pretrained(directory)
+    else:
+        from safetensors.torch import save_model
+
+        save_model(model, str(directory / "model.safetensors"))
+    if standardizer is not None:
+        standardizer.save(directory / "standardizer.json")
+
+
+@contextmanager
+def _scratch(folder: RunFolder | None) -> Iterator[Path]:
+    """Give a root to Lightning that is not the current folder."""
+    if folder is not None:
+        yield folder.path
+    else:
+        with TemporaryDirectory() as temporary:
+            yield Path(temporary)

@@ -1,0 +1,201 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mmdisentangle.errors import CheckpointError, SettingError
+from mmdisentangle.training import Config, RunFolder, fit, fitting
+from mmdisentangle.training.runs import fingerprint
+
+KILLED = """
+import importlib.util, os, signal, sys
+spec = importlib.util.spec_from_file_location("conftest_of_training", sys.argv[1])
+conftest = importlib.util.module_from_spec(spec); spec.loader.exec_module(conftest)
+from mmdisentangle.data import make_shared_private
+from mmdisentangle.training import fit, load_config
+calls = 0
+def transform(sample, generator):
+    global calls
+    calls += 1
+    if calls == int(sys.argv[3]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return conftest.jitter(sample, generator)
+data = make_shared_private(48, modalities={"a": 4, "b": 3}, lengths={"a": 12, "b": 7}, task="classification").dataset
+config = load_config(overrides=sys.argv[4:])
+fit(config, train=data, test=data, model=conftest.ToyModel, out=sys.argv[2], transform=transform)
+"""
+
+
+def outcome(folder):
+    metrics = RunFolder(folder).read_json("metrics.json")
+    del metrics["seconds"]
+    return (
+        metrics,
+        json.loads((folder / "history.json").read_text()),
+        load_file(folder / "checkpoint/model.safetensors"),
+    )
+
+
+def assert_same(first, second):
+    assert first[0] == second[0]
+    assert first[1] == second[1]
+    assert first[2].keys() == second[2].keys()
+    assert all(torch.equal(first[2][name], second[2][name]) for name in first[2])
+
+
+def interrupt(run, folder, monkeypatch, *overrides):
+    """Break off after the training, before the run is finished."""
+
+    def fail(*args, **kwargs):
+        raise OSError(28, "No space left on device", "scores.png")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fitting, "plot_scores", fail)
+        with pytest.raises(OSError, match="No space left"):
+            run(folder, *overrides)
+
+
+@pytest.fixture
+def run(make_data, make_config, toy_model, add_noise):
+    def run(out, *overrides, count=48, **settings):
+        data = make_data(count)
+        given = {"test": data, "model": toy_model, "transform": add_noise, **settings}
+        return fit(make_config(*overrides), train=data, out=out, **given)
+
+    return run
+
+
+def test_folder_of_a_finished_run(run, tmp_path):
+    result = run(tmp_path / "run")
+    found = {str(path.relative_to(tmp_path / "run")) for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    events = {name for name in found if name.startswith("tensorboard/")}
+    assert any("tfevents" in name for name in events)
+    assert found - events == {
+        "config.yaml",
+        "run.json",
+        "history.json",
+        "checkpoint/config.json",
+        "checkpoint/model.safetensors",
+        "checkpoint/standardizer.json",
+        "loss_terms.png",
+        "scores.png",
+        "metrics.json",
+    }
+    metrics = RunFolder(tmp_path / "run").read_json("metrics.json")
+    assert metrics["status"] == "complete"
+    assert metrics["scores"] == result.scores
+    assert metrics["epoch"] == result.epoch
+    assert metrics["samples"] == {"training": 39, "validation": 9, "test": 48}
+    assert RunFolder(tmp_path / "run").status == "complete"
+
+
+def test_killed_run_resumes_to_the_same_bits(run, tmp_path):
+    run(tmp_path / "whole")
+    # Of 39 training samples an epoch; so the process dies in the middle of the third epoch.
+    calls = 90
+    overrides = ["training.max_epochs=4", "training.accelerator=cpu", "data.batch_size=16", "optim.lr=1e-2"]
+    conftest = Path(__file__).with_name("conftest.py")
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(conftest), str(tmp_path / "killed"), str(calls), *overrides],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    folder = RunFolder(tmp_path / "killed")
+    assert folder.status == "unfinished"
+    with pytest.raises(CheckpointError, match="is unfinished; run its train command again to finish it"):
+        folder.load()
+    assert torch.load(folder.checkpoint, weights_only=False)["global_step"] == 2 * 3
+    run(tmp_path / "killed")
+    assert_same(outcome(tmp_path / "killed"), outcome(tmp_path / "whole"))
+    assert not folder.checkpoint.exists()
+
+
+def test_run_that_stopped_after_training_is_finished_without_training(run, tmp_path, monkeypatch):
+    settings = ["training.patience=1", "optim.lr=3.0", "optim.schedule=constant", "training.max_epochs=30"]
+    run(tmp_path / "whole", *settings)
+
+    interrupt(run, tmp_path / "stopped", monkeypatch, *settings)
+    assert RunFolder(tmp_path / "stopped").status == "unfinished"
+    calls = []
+    run(tmp_path / "stopped", *settings, transform=lambda sample, generator: calls.append(1) or sample)
+    assert not calls
+    assert_same(outcome(tmp_path / "stopped"), outcome(tmp_path / "whole"))
+
+
+def test_finished_run_is_not_overwritten_unless_asked(run, tmp_path):
+    run(tmp_path / "run")
+    with pytest.raises(SettingError, match="holds a finished run; use --overwrite to replace it, or another --out"):
+        run(tmp_path / "run")
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    run(tmp_path / "run", "seed=1", overwrite=True)
+    assert RunFolder(tmp_path / "run").read_json("metrics.json")["seed"] == 1
+    assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
+
+
+def test_unfinished_run_of_other_settings_or_data_is_not_resumed(run, make_data, tmp_path, monkeypatch):
+    interrupt(run, tmp_path / "run", monkeypatch)
+    with pytest.raises(SettingError, match=r"other settings \(optim.lr: 0.01 -> 0.5\); use the same ones"):
+        run(tmp_path / "run", "optim.lr=0.5")
+    with pytest.raises(SettingError, match=r"other settings \(training_data: "):
+        run(tmp_path / "run", count=40)
+    run(tmp_path / "run", "optim.lr=0.5", overwrite=True)
+
+
+def test_damaged_checkpoint_of_an_unfinished_run_is_named(run, tmp_path, monkeypatch):
+    interrupt(run, tmp_path / "run", monkeypatch)
+    checkpoint = RunFolder(tmp_path / "run").checkpoint
+    checkpoint.write_bytes(checkpoint.read_bytes()[:500])
+    with pytest.raises(CheckpointError, match=r"last.ckpt cannot be read; use --overwrite"):
+        run(tmp_path / "run")
+
+
+def test_run_without_a_whole_epoch_is_started_again_with_any_settings(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    assert folder.status == "absent"
+    assert folder.begin(Config(), {"model": "a"}) is False
+    assert folder.status == "unfinished"
+    assert folder.begin(Config(seed=5), {"model": "b"}) is False
+    assert folder.read_json("run.json") == {"model": "b"}
+
+
+def test_foreign_folder_is_left_alone(run, tmp_path):
+    (tmp_path / "thesis.tex").write_text("mine")
+    for overwrite in (False, True):
+        with pytest.raises(SettingError, match="exists and is not a run folder; choose another --out"):
+            run(tmp_path, overwrite=overwrite)
+    assert (tmp_path / "thesis.tex").read_text() == "mine"
+
+
+def test_load_says_what_is_wrong(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such run folder"):
+        RunFolder(tmp_path / "none").load()
+    with pytest.raises(CheckpointError, match="is not a run folder"):
+        RunFolder(tmp_path).load()
+    (tmp_path / "seed-3").mkdir()
+    (tmp_path / "seed-3" / "run.json").write_text("{}")
+    with pytest.raises(CheckpointError, match="is not a run folder; it holds the runs seed-3, name one of them"):
+        RunFolder(tmp_path).load()
+    for text in ("{", "{}", "[]", '{"status": "running"}'):
+        (tmp_path / "seed-3" / "metrics.json").write_text(text)
+        with pytest.raises(
+            CheckpointError, match=r"metrics.json (cannot be read|does not say that the run is complete)"
+        ):
+            RunFolder(tmp_path / "seed-3").load()
+
+
+def test_fingerprint_sees_values_shapes_and_targets(make_data):
+    data = make_data(4)
+    changed = make_data(4)
+    assert fingerprint(data) == fingerprint(changed)
+    changed[1].inputs["a"][0, 0] += 1
+    assert fingerprint(data) != fingerprint(changed)
+    assert fingerprint(data) != fingerprint(data.subset([0, 1, 2]))
