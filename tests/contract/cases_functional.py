@@ -1,0 +1,165 @@
+"""Cases of `mmdisentangle.functional`."""
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from mmdisentangle import functional
+from mmdisentangle.testing import Case, Frames, Labels, Samples, Weight
+
+BATCH_STATISTIC = "a statistic of the whole batch"
+CONSTANT_NORMS = (
+    "the norms count as constants, as published; functional.orthogonality is checked against that surrogate"
+)
+
+
+def _cmd(x: Tensor, y: Tensor, mask_x: Tensor | None = None, mask_y: Tensor | None = None) -> Tensor:
+    return functional.central_moment_discrepancy(x, y, mask=(mask_x, mask_y))
+
+
+def _masked_mean(x: Tensor, mask: Tensor | None = None) -> Tensor:
+    return functional.masked_mean(x, mask, 1)
+
+
+def _orthogonality_constant_norms(_target: object, x: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor:
+    """The published form with the norms as numbers: its ordinary derivative is the documented gradient."""
+    keep = torch.ones(x.shape[0], dtype=torch.bool) if mask is None else mask
+
+    def unit(z: Tensor) -> Tensor:
+        z = torch.where(keep[:, None], z, 0)
+        z = torch.where(keep[:, None], z - z.sum(0) / keep.sum(), 0)
+        return z / norms[z.shape[1]]
+
+    norms = {}
+    for z in (x, y):
+        z = torch.where(keep[:, None], z.detach(), 0)
+        z = torch.where(keep[:, None], z - z.sum(0) / keep.sum(), 0)
+        norms[z.shape[1]] = torch.where(keep, z.norm(dim=1), 1)[:, None]
+    return (unit(x).mT @ unit(y)).square().sum() / (x.shape[1] * y.shape[1])
+
+
+def _temporal(divergence: str, aggregation: str) -> Case:
+    return Case(
+        name="functional.temporal_invariance",
+        variant=f"{divergence}-{aggregation}",
+        build=lambda: partial(functional.temporal_invariance, divergence=divergence, aggregation=aggregation),
+        arguments=(Frames("x", 5, mask="mask"),),
+        exempt={"batch_independence": BATCH_STATISTIC} if aggregation == "batch" else {},
+    )
+
+
+CASES = [
+    *(
+        _temporal(divergence, aggregation)
+        for divergence in ("js", "kl", "symmetric_kl", "total_variation", "gaussian_w2")
+        for aggregation in ("sample", "batch")
+    ),
+    Case(
+        name="functional.temporal_invariance",
+        variant="none",
+        build=lambda: partial(functional.temporal_invariance, reduction="none", temperature=2.0),
+        arguments=(Frames("x", 5, mask="mask"),),
+        outputs=lambda pairs: pairs.sum(1),
+    ),
+    Case(
+        name="functional.central_moment_discrepancy",
+        build=lambda: _cmd,
+        arguments=(
+            Samples("x", 4, mask="mask_x", domain=torch.sigmoid),
+            Samples("y", 4, mask="mask_y", domain=torch.sigmoid),
+        ),
+        batch=5,
+        exempt={"batch_independence": BATCH_STATISTIC},
+    ),
+    Case(
+        name="functional.central_moments",
+        build=lambda: functional.central_moments,
+        arguments=(Samples("x", 4, mask="mask", domain=torch.sigmoid),),
+        exempt={"batch_independence": BATCH_STATISTIC},
+    ),
+    Case(
+        name="functional.moment_distance",
+        build=lambda: functional.moment_distance,
+        arguments=(Weight("moments_x", (5, 4)), Weight("moments_y", (5, 4))),
+    ),
+    Case(
+        name="functional.cosine_logits",
+        build=lambda: functional.cosine_logits,
+        arguments=(Samples("features", 5), Weight("prototypes", (3, 5))),
+    ),
+    Case(
+        name="functional.cosine_margin_loss",
+        build=lambda: functional.cosine_margin_loss,
+        arguments=(
+            Samples("features", 5, mask="mask"),
+            Weight("prototypes", (4, 5)),
+            Labels("target", 4, like="features"),
+        ),
+    ),
+    Case(
+        name="functional.cosine_margin_loss",
+        variant="none",
+        build=lambda: partial(functional.cosine_margin_loss, reduction="none"),
+        arguments=(
+            Samples("features", 5, mask="mask"),
+            Weight("prototypes", (4, 5)),
+            Labels("target", 4, like="features"),
+        ),
+        masked_by={"output": "features"},
+    ),
+    Case(
+        name="functional.factorized_bilinear",
+        build=lambda: functional.factorized_bilinear,
+        arguments=(Samples("x", 5), Samples("y", 3), Weight("weight_x", (8, 5)), Weight("weight_y", (8, 3))),
+    ),
+    Case(
+        name="functional.gradient_reversal",
+        build=lambda: partial(functional.gradient_reversal, strength=0.7),
+        arguments=(Frames("x", 5),),
+        surrogate=lambda _, x: -0.7 * x,
+    ),
+    Case(
+        name="functional.masked_mean",
+        build=lambda: _masked_mean,
+        arguments=(Frames("x", 5, mask="mask"),),
+    ),
+    Case(
+        name="functional.masked_mean_square",
+        build=lambda: functional.masked_mean_square,
+        arguments=(Frames("x", 5, mask="mask"),),
+    ),
+    Case(
+        name="functional.orthogonality",
+        variant="rows",
+        build=lambda: functional.orthogonality,
+        arguments=(Samples("x", 4, mask="mask"), Samples("y", 3, like="x")),
+        surrogate=_orthogonality_constant_norms,
+        batch=6,
+        exempt={"batch_independence": BATCH_STATISTIC},
+    ),
+    Case(
+        name="functional.orthogonality",
+        variant="correlation",
+        build=lambda: partial(functional.orthogonality, form="correlation"),
+        arguments=(Samples("x", 4, mask="mask"), Samples("y", 3, like="x")),
+        batch=6,
+        exempt={"batch_independence": BATCH_STATISTIC},
+    ),
+    Case(
+        name="functional.sinusoidal_positions",
+        build=lambda: partial(functional.sinusoidal_positions, features=4),
+        arguments=(Samples("positions", 5),),
+        exempt={"derivative": "the encoding is float32 whatever the positions are, too coarse for gradcheck"},
+    ),
+]
+
+NO_CASE = {
+    "functional.attention_mask_to_mask": "converts masks; nothing to differentiate",
+    "functional.frame_positions": "numbers the frames of a mask; nothing to differentiate",
+    "functional.key_padding_mask_to_mask": "converts masks; nothing to differentiate",
+    "functional.lengths_to_mask": "converts masks; nothing to differentiate",
+    "functional.mask_to_attention_mask": "converts masks; nothing to differentiate",
+    "functional.mask_to_key_padding_mask": "converts masks; nothing to differentiate",
+    "functional.mask_to_lengths": "converts masks; nothing to differentiate",
+}

@@ -1,0 +1,142 @@
+"""Cases of the model zoo: every model predicts, and its objective trains."""
+
+from torch import nn
+
+from mmdisentangle.models import create_model
+from mmdisentangle.testing import Case, Labels, Samples, Streams
+from tests.contract.cases_functional import BATCH_STATISTIC
+
+WIDTHS = {"text": 5, "audio": 3, "vision": 4}
+HARD_GATE = "hard gates with a straight-through gradient; nn.BilinearGate is checked against its surrogate"
+REVERSED = "the discriminator's gradient is reversed; see functional.gradient_reversal"
+OBJECTIVE = "discriminator and reconstruction take part in the objective only; see the objective cases"
+DEAD_GATE = "the released gates have no gradient (deviation 1)"
+MASKED = (Streams("inputs", WIDTHS, masks="masks", present="present"),)
+ALIGNED = (Streams("inputs", WIDTHS, aligned=True),)
+TARGET = (Samples("target", 2),)
+CODES = {"shared.*": "inputs.*", "private.*": "inputs.*", "reconstruction.*": "inputs.*"}
+
+SMALL = {
+    "rtil": {
+        "hidden_features": 6,
+        "num_heads": 2,
+        "encoder_blocks": 1,
+        "encoder_kernel_size": 3,
+        "feedforward_features": 8,
+    }
+}
+NO_DROPOUT = {
+    "rtil": {
+        name: 0.0
+        for name in (
+            "encoder_dropout",
+            "fusion_dropout",
+            "gate_dropout",
+            "block_dropout",
+            "block_attention_dropout",
+            "head_dropout",
+            "discriminator_dropout",
+        )
+    }
+}
+
+
+class Training(nn.Module):
+    """A model and its objective in one call."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, inputs, target, masks=None, present=None):
+        output = self.model(inputs, masks, present=present)
+        return {"prediction": output.prediction, **self.model.objective(output, target)._asdict()}
+
+
+def _codes(output):
+    named = {"prediction": output.prediction, "fused": output.fused, "shared": output.shared, "private": output.private}
+    return (
+        named | {"reconstruction": output.reconstruction}
+        if next(iter(output.reconstruction.values())).ndim == 3
+        else named
+    )
+
+
+def _model(
+    name,
+    variant,
+    *,
+    arguments=MASKED,
+    task="regression",
+    outputs=2,
+    train=False,
+    dropout=False,
+    exempt=None,
+    **settings,
+):
+    public = {"rtil": "models.RTIL"}[name]
+    settings = {**SMALL[name], **({} if dropout else NO_DROPOUT[name]), **settings}
+
+    def build(widths):
+        settings_of_names = {"query": next(iter(widths))} if "published" not in settings else {}
+        model = create_model(name, modalities=widths, num_outputs=outputs, task=task, **settings_of_names, **settings)
+        return Training(model) if train else model
+
+    return Case(
+        name=public,
+        variant=variant,
+        build=build,
+        arguments=(
+            *arguments,
+            *(TARGET if train and task == "regression" else ()),
+            *((Labels("target", outputs),) if train and task == "classification" else ()),
+        ),
+        outputs=None if train else _codes,
+        masked_by={} if train else CODES,
+        modes=("eval",) if dropout else ("train", "eval"),
+        exempt=exempt or {},
+    )
+
+
+CASES = [
+    _model("rtil", "soft", gate="soft", exempt={"parameters_learn": OBJECTIVE}),
+    _model("rtil", "hard", exempt={"derivative": HARD_GATE, "parameters_learn": OBJECTIVE}),
+    _model(
+        "rtil",
+        "objective",
+        train=True,
+        dropout=True,
+        exempt={"derivative": REVERSED, "batch_independence": BATCH_STATISTIC},
+    ),
+    _model(
+        "rtil",
+        "objective-classification",
+        train=True,
+        task="classification",
+        outputs=3,
+        gate="soft",
+        reversal_strength=-1.0,
+        detach_reconstruction_target=False,
+        exempt={"batch_independence": BATCH_STATISTIC},
+    ),
+    _model(
+        "rtil", "published", published=True, arguments=ALIGNED, dropout=True, exempt={"parameters_learn": OBJECTIVE}
+    ),
+    _model(
+        "rtil",
+        "published-objective",
+        published=True,
+        arguments=ALIGNED,
+        train=True,
+        dropout=True,
+        exempt={"parameters_learn": DEAD_GATE, "derivative": REVERSED, "batch_independence": BATCH_STATISTIC},
+    ),
+]
+NO_CASE = {
+    "models.RTILObjective": "the result of RTIL.objective",
+    "models.RTILOutput": "the result of RTIL",
+    "models.RTILSettings": "the settings of RTIL",
+    "models.create_model": "builds the models",
+    "models.list_models": "names the models",
+    "models.load_pretrained": "loads the models",
+}

@@ -1,0 +1,38 @@
+"""Every public layer, loss and model passes the contract."""
+
+import pytest
+
+from mmdisentangle import functional, models, nn
+from mmdisentangle.testing import check_contract, contract_parameters
+from tests.contract import cases_functional, cases_models, cases_nn
+
+CASES = [*cases_functional.CASES, *cases_nn.CASES, *cases_models.CASES]
+NO_CASE = cases_functional.NO_CASE | cases_nn.NO_CASE | cases_models.NO_CASE
+ROOMS = {"functional": functional, "nn": nn, "models": models}
+
+
+@pytest.mark.parametrize(("case", "check"), contract_parameters(CASES, marks={"compiles": pytest.mark.compile}))
+def test_contract(case, check):
+    check_contract(case, only=[check])
+
+
+@pytest.mark.parametrize("name", [f"{room}.{name}" for room, module in ROOMS.items() for name in module.__all__])
+def test_every_public_name_has_a_case(name):
+    assert (name in {case.name for case in CASES}) != (name in NO_CASE), (
+        f"{name} needs a Case in tests/contract, or an entry in NO_CASE with the reason why it cannot have one; not both"
+    )
+
+
+@pytest.mark.parametrize("name", models.list_models())
+def test_every_model_of_the_zoo_has_a_case(name):
+    model = models.create_model(name, modalities={"text": 3, "audio": 2, "vision": 2})
+    assert f"models.{type(model).__name__}" in {case.name for case in CASES}
+
+
+def test_no_case_is_for_a_name_that_is_not_public():
+    public = {f"{room}.{name}" for room, module in ROOMS.items() for name in module.__all__}
+    assert {case.name for case in CASES} | set(NO_CASE) <= public
+
+
+def test_cases_have_different_names():
+    assert len({str(case) for case in CASES}) == len(CASES)
