@@ -1,0 +1,45 @@
+import pytest
+import torch
+
+from mmdisentangle.errors import SettingError
+from mmdisentangle.functional import temporal_invariance
+from mmdisentangle.nn import TemporalInvariantLoss
+from tests.oracles import expect
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"divergence": "kl"},
+        {"divergence": "gaussian_w2", "aggregation": "batch"},
+        {"aggregation": "batch", "gather": True},
+        {"temperature": 0.3, "reduction": "none"},
+        {"reduction": "sum"},
+    ],
+)
+@pytest.mark.parametrize("masked", [False, True])
+def test_it_is_the_function_with_its_settings(settings, masked):
+    x, mask = torch.randn(3, 5, 4), torch.rand(3, 5) < 0.8 if masked else None
+    options = {key: value for key, value in settings.items() if key != "gather"}
+    torch.testing.assert_close(TemporalInvariantLoss(**settings)(x, mask), temporal_invariance(x, mask, **options))
+
+
+def test_repr():
+    assert "divergence='js', aggregation='sample', temperature=1.0" in repr(TemporalInvariantLoss())
+
+
+@pytest.mark.parametrize(
+    ("words", "settings"),
+    [
+        (("divergence", "'jsd'"), {"divergence": "jsd"}),
+        (("aggregation", "'time'"), {"aggregation": "time"}),
+        (("temperature", "-1"), {"temperature": -1}),
+        (("reduction", "'avg'"), {"reduction": "avg"}),
+        (("gather", "aggregation='batch'"), {"gather": True}),
+    ],
+)
+@pytest.mark.bad_input
+def test_bad_settings(words, settings):
+    with expect.error(SettingError, "TemporalInvariantLoss: ", *words):
+        TemporalInvariantLoss(**settings)
