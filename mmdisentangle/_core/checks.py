@@ -101,6 +101,12 @@ def check_number(
         raise SettingError(f"{where}: {name} must be a finite number{bounds}, got {value!r}.")
 
 
+def check_flag(where: str, name: str, value: object) -> None:
+    """Require True or False itself; a string such as "no" would count as true."""
+    if not isinstance(value, bool):
+        raise SettingError(f"{where}: {name} must be True or False, got {value!r}.")
+
+
 def check_bounds(where: str, bounds: object) -> None:
     """Require a pair ``(low, high)`` of finite numbers with low < high."""
     if not isinstance(bounds, Sequence) or isinstance(bounds, str) or len(bounds) != 2:

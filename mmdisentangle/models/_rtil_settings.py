@@ -14,6 +14,7 @@ from mmdisentangle.nn.layers.modality_discriminator import DiscriminatorLoss
 
 EncoderKind: TypeAlias = Literal["convolution", "released"]
 ReconstructionForm: TypeAlias = Literal["frame", "pooled"]
+Readout: TypeAlias = Literal["fused", "codes"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,8 @@ class RTILSettings:
         block_dropout: dropout of that block.
         block_attention_dropout: on its attention weights.
         rates: frames per second of every modality, for positions on one clock; see `nn.TextDrivenFusion`.
+        readout: what the head reads: ``"fused"`` the time-averaged fused sequence, as released; ``"codes"`` the time-averaged
+            private and shared code of every modality, too, so that the task reaches every code directly.
         head_dropout: before the prediction; .6 as released.
         discriminator_loss: ``"cosine_margin"`` or ``"cross_entropy"``.
         discriminator_dropout: inside the discriminator.
@@ -86,6 +89,7 @@ class RTILSettings:
     block_dropout: float = 0.1
     block_attention_dropout: float = 0.0
     rates: Mapping[str, float] | None = None
+    readout: Readout = "fused"
     head_dropout: float = 0.1
     discriminator_loss: DiscriminatorLoss = "cosine_margin"
     discriminator_dropout: float = 0.6
@@ -164,6 +168,7 @@ class RTILSettings:
     def _check(self, modalities: tuple[str, ...]) -> None:
         """What no part checks for itself."""
         check_choice("RTIL", "encoder", self.encoder, ("convolution", "released"))
+        check_choice("RTIL", "readout", self.readout, ("fused", "codes"))
         check_choice("RTIL", "reconstruction", self.reconstruction, ("frame", "pooled"))
         check_count("RTIL", "hidden_features", self.hidden_features)
         check_number("RTIL", "head_dropout", self.head_dropout, low=0, high=1)
