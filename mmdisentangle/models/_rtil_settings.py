@@ -14,7 +14,6 @@ from mmdisentangle.nn.layers.modality_discriminator import DiscriminatorLoss
 
 EncoderKind: TypeAlias = Literal["convolution", "released"]
 ReconstructionForm: TypeAlias = Literal["frame", "pooled"]
-Readout: TypeAlias = Literal["fused", "codes"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +41,9 @@ class RTILSettings:
         block_dropout: dropout of that block.
         block_attention_dropout: on its attention weights.
         rates: frames per second of every modality, for positions on one clock; see `nn.TextDrivenFusion`.
-        readout: what the head reads: ``"fused"`` the time-averaged fused sequence, as released; ``"codes"`` the time-averaged
-            private and shared code of every modality, too, so that the task reaches every code directly.
         head_dropout: before the prediction; .6 as released.
-        discriminator_loss: ``"cosine_margin"`` or ``"cross_entropy"``.
+        discriminator_loss: ``"cross_entropy"``, or ``"cosine_margin"`` as released. The margin is never satisfied, so its
+            reversed gradient does not fade where the modalities cannot be told apart, and can drown the task.
         discriminator_dropout: inside the discriminator.
         reversal_strength: initial strength of the gradient reversal.
         reverse_private: (3) reverse the discriminator's gradient on private codes, too.
@@ -89,9 +87,8 @@ class RTILSettings:
     block_dropout: float = 0.1
     block_attention_dropout: float = 0.0
     rates: Mapping[str, float] | None = None
-    readout: Readout = "fused"
     head_dropout: float = 0.1
-    discriminator_loss: DiscriminatorLoss = "cosine_margin"
+    discriminator_loss: DiscriminatorLoss = "cross_entropy"
     discriminator_dropout: float = 0.6
     reversal_strength: float = 1.0
     reverse_private: bool = False
@@ -138,6 +135,7 @@ class RTILSettings:
             "feedforward_features": 2048,
             "block_attention_dropout": 0.1,
             "head_dropout": 0.6,
+            "discriminator_loss": "cosine_margin",
             "reverse_private": True,
             "reconstruction": "pooled",
             "detach_reconstruction_target": False,
@@ -168,7 +166,6 @@ class RTILSettings:
     def _check(self, modalities: tuple[str, ...]) -> None:
         """What no part checks for itself."""
         check_choice("RTIL", "encoder", self.encoder, ("convolution", "released"))
-        check_choice("RTIL", "readout", self.readout, ("fused", "codes"))
         check_choice("RTIL", "reconstruction", self.reconstruction, ("frame", "pooled"))
         check_count("RTIL", "hidden_features", self.hidden_features)
         check_number("RTIL", "head_dropout", self.head_dropout, low=0, high=1)

@@ -41,7 +41,7 @@ class RTILOutput(NamedTuple):
 
     Attributes:
         prediction: ``[B, num_outputs]``: target units, or logits.
-        fused: ``[B, (M-1) D]``, what the head reads; ``[B, (3M-1) D]`` for ``readout="codes"``.
+        fused: ``[B, (M-1) D]``, what the head reads.
         shared: shared code of every modality, ``[B, T_m, D]``.
         private: private code of every modality, ``[B, T_m, D]``.
         projected: target of the reconstruction, ``[B, T_m, D]``.
@@ -169,7 +169,7 @@ class RTIL(Pretrained):
             rates=s.rates,
         )
         self.head = nn.Sequential(
-            nn.Linear(self.fusion.out_features + (2 * len(parts) * width if s.readout == "codes" else 0), width),
+            nn.Linear(self.fusion.out_features, width),
             nn.Dropout(s.head_dropout),
             nn.ReLU(),
             nn.Linear(width, num_outputs),
@@ -266,13 +266,6 @@ class RTIL(Pretrained):
         codes = self.codes(encoded, masks)
         fusion = self.fusion(codes.private, codes.shared, masks)
         fused = masked_mean(fusion.sequence, fusion.mask if masks else None, 1)
-        if s.readout == "codes":
-            pooled = [
-                masked_mean(code[name], masks.get(name), 1)
-                for code in (codes.private, codes.shared)
-                for name in self.modalities
-            ]
-            fused = torch.cat((fused, *pooled), -1)
         prediction = self.task_term.in_units(self.head(fused))
         reconstruction = {}
         for name in self.modalities:
