@@ -64,10 +64,10 @@ def _late_fusion(**settings: Any) -> Callable[..., nn.Module]:
 
 # Row: the model, its modalities, whether the streams are resampled to the skeleton's length.
 ROWS: dict[str, tuple[Callable[..., Callable[..., nn.Module]], tuple[str, ...], bool]] = {
-    "rtil": (_rtil, ALL, False),
+    "rtil": (partial(_rtil, feedforward_features=256), ALL, False),
     "rtil_published": (partial(_rtil, published=True), ALL, True),
     # The hidden layer is widened until the parameters are those of RTIL.
-    "late_fusion": (partial(_late_fusion, head_features=600), ALL, False),
+    "late_fusion": (partial(_late_fusion, head_features=580), ALL, False),
     "skeleton": (_late_fusion, ("skeleton",), False),
     "acc": (_late_fusion, ("acc",), False),
     "gyro": (_late_fusion, ("gyro",), False),
