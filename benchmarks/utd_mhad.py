@@ -17,6 +17,7 @@ import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ from benchmarks.utd_mhad_data import (
     read_clips,
 )
 from mmdisentangle.models import RTIL
-from mmdisentangle.training import Config, fit, load_config
+from mmdisentangle.training import fit, load_config
 
 SETTINGS = [
     "data.batch_size=32",
@@ -62,15 +63,25 @@ def _late_fusion(**settings: Any) -> Callable[..., nn.Module]:
     return partial(LateFusion, hidden_features=HIDDEN, label_smoothing=SMOOTHING, **settings)
 
 
-# Row: the model, its modalities, whether the streams are resampled to the skeleton's length.
-ROWS: dict[str, tuple[Callable[..., Callable[..., nn.Module]], tuple[str, ...], bool]] = {
-    "rtil": (partial(_rtil, feedforward_features=256), ALL, False),
-    "rtil_published": (partial(_rtil, published=True), ALL, True),
+@dataclass(frozen=True)
+class Row:
+    """A model, its modalities, and what it needs that others do not."""
+
+    model: Callable[..., nn.Module]
+    modalities: tuple[str, ...] = ALL
+    aligned: bool = False
+    settings: tuple[str, ...] = ()
+
+
+ROWS = {
+    "rtil": Row(_rtil(feedforward_features=256)),
+    # Streams are resampled to the skeleton's length; the reversal keeps the released strength of 1 throughout.
+    "rtil_published": Row(_rtil(published=True), aligned=True, settings=("training.reversal.schedule=none",)),
     # The hidden layer is widened until the parameters are those of RTIL.
-    "late_fusion": (partial(_late_fusion, head_features=580), ALL, False),
-    "skeleton": (_late_fusion, ("skeleton",), False),
-    "acc": (_late_fusion, ("acc",), False),
-    "gyro": (_late_fusion, ("gyro",), False),
+    "late_fusion": Row(_late_fusion(head_features=580)),
+    "skeleton": Row(_late_fusion(), ("skeleton",)),
+    "acc": Row(_late_fusion(), ("acc",)),
+    "gyro": Row(_late_fusion(), ("gyro",)),
 }
 
 
@@ -79,23 +90,24 @@ def run(
     seed: int,
     data: Path,
     overrides: dict[str, Any],
-    config: Config,
+    settings: list[str],
     train_on: tuple[int, ...],
     score_on: tuple[int, ...],
 ) -> dict[str, Any]:
     """Train one row with one seed and score it on the other subjects."""
     torch.set_num_threads(1)
-    build, modalities, aligned = ROWS[row]
+    chosen = ROWS[row]
+    config = load_config(overrides=[*settings, *chosen.settings, f"seed={seed}"])
     training, scored = read_clips(data, train_on), read_clips(data, score_on)
     preparation = Preparation(
-        training + scored, inertial_statistics(training), aligned=aligned, drop_rate=DROP_RATE
+        training + scored, inertial_statistics(training), aligned=chosen.aligned, drop_rate=DROP_RATE
     )
     start = time.perf_counter()
     result = fit(
         config,
-        model=build(**overrides),
-        train=preparation.dataset(training, modalities),
-        test=preparation.dataset(scored, modalities),
+        model=partial(chosen.model, **overrides),
+        train=preparation.dataset(training, chosen.modalities),
+        test=preparation.dataset(scored, chosen.modalities),
         transform=preparation.augment,
     )
     last = result.history[-1]
@@ -137,12 +149,12 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
     return {"parameters": runs[0]["parameters"], "seeds": [entry["seed"] for entry in runs], **scores}
 
 
-def validate(data: Path, row: str, overrides: dict[str, Any], config: Config, subjects: list[int]) -> None:
+def validate(data: Path, row: str, overrides: dict[str, Any], settings: list[str], subjects: list[int]) -> None:
     """Leave one training subject out at a time."""
     scores = []
     for subject in subjects:
         rest = tuple(other for other in TRAINING_SUBJECTS if other != subject)
-        result = run(row, 0, data, overrides, config, rest, (subject,))
+        result = run(row, 0, data, overrides, settings, rest, (subject,))
         scores.append(result["accuracy"])
         terms = ", ".join(f"{name[6:]} {value:.3f}" for name, value in result["training"].items())
         print(f"subject {subject}: {scores[-1]:.3f} ({result['seconds']:.0f} s; {terms})", flush=True)
@@ -173,7 +185,7 @@ def main() -> None:
     if arguments.validate:
         row, *given = arguments.validate
         overrides = {key: yaml.safe_load(value) for key, _, value in (entry.partition("=") for entry in given)}
-        validate(arguments.data, row, overrides, load_config(overrides=settings), arguments.subjects)
+        validate(arguments.data, row, overrides, settings, arguments.subjects)
         return
     jobs = [(row, seed) for seed in range(1 if arguments.quick else arguments.seeds) for row in arguments.rows]
     with ProcessPoolExecutor(arguments.workers) as pool:
@@ -185,7 +197,7 @@ def main() -> None:
                 seed,
                 data=arguments.data,
                 overrides={},
-                config=load_config(overrides=[*settings, f"seed={seed}"]),
+                settings=settings,
                 train_on=TRAINING_SUBJECTS,
                 score_on=TEST_SUBJECTS,
             )
