@@ -78,7 +78,7 @@ def temporal_invariance(
     Example:
         >>> x = torch.tensor([[[0.0, 0.0], [0.0, 0.0], [0.0, 2.0]]])
         >>> temporal_invariance(x, reduction="none")
-        tensor([[0.0000, 0.0803]])
+        tensor([[0.0000, 0.0895]])
         >>> temporal_invariance(x, torch.tensor([[True, True, False]]))
         tensor(0.)
 
