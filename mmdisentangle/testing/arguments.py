@@ -18,9 +18,11 @@ class Leaf:
         name: ``"x"``, or ``"inputs.text"`` for a modality.
         argument: keyword of the argument.
         modality: name of the modality, None for a plain tensor.
-        kind: ``"frames"`` ``[B, T, ...]``, ``"rows"`` ``[B, ...]``, ``"labels"`` ``[B]`` integers or ``"weight"`` ``[...]``.
+        kind: ``"frames"`` ``[B, T, ...]``, ``"rows"`` ``[B, ...]``, ``"labels"`` ``[B]`` integers or ``"weight"``
+            ``[...]``.
         shape: the axes after batch and time.
-        owner: name of the leaf whose lengths and mask this one follows; its own, unless it was declared ``like`` another.
+        owner: name of the leaf whose lengths and mask this one follows; its own, unless it was declared ``like``
+            another.
         masked: whether a mask tells its real frames (rows).
         position: number of the modality, 0 for a plain tensor; streams get different lengths by it.
         domain: maps standard normal numbers to what the argument may hold.
@@ -70,8 +72,8 @@ class Streams:
 
     Args:
         name: keyword of the argument.
-        widths: number of features of every modality. The names are replaced in some checks, so `Case.build` is handed the
-            names to use.
+        widths: number of features of every modality. The names are replaced in some checks, so `Case.build` is handed
+            the names to use.
         masks: keyword of the mapping of masks ``[B, T_m]``.
         present: keyword of the mapping ``[B]`` that says which samples have the modality.
         like: name of another `Streams` whose lengths and masks it shares.

@@ -20,22 +20,23 @@ class Case:
     Args:
         name: public dotted name, ``"mypackage.AttentionPool"``.
         build: returns a new module, or the function itself. Called without arguments, after seeding; where there are
-            `Streams`, called with the widths of all modalities ``{name: width}``, whose names and order it must pass on.
-            Build without dropout, or leave ``"train"`` out of ``modes``.
+            `Streams`, called with the widths of all modalities ``{name: width}``, whose names and order it must pass
+            on. Build without dropout, or leave ``"train"`` out of ``modes``.
         arguments: what ``forward`` takes, passed by keyword.
         variant: tells several cases of one name apart.
-        outputs: takes from the result what is compared: a tensor, or tuples, mappings and dataclasses of tensors. The whole
-            result where None.
-        masked_by: output name -> name of the argument whose mask tells which of its entries are real, or of a boolean output
-            that tells it. Names of outputs are dotted (``"shared.text"``), ``"output"`` for a single tensor; ``*`` stands for
-            any part and may be repeated on the right: ``{"shared.*": "inputs.*"}``. Only the real entries are compared, and
-            the others must be 0.
-        surrogate: for gradients that are not the derivative, on purpose. Called as ``surrogate(target, **arguments)``; the
-            ordinary derivative of what it returns is the gradient that ``target(**arguments)`` must have.
+        outputs: takes from the result what is compared: a tensor, or tuples, mappings and dataclasses of tensors. The
+            whole result where None.
+        masked_by: output name -> name of the argument whose mask tells which of its entries are real, or of a boolean
+            output that tells it. Names of outputs are dotted (``"shared.text"``), ``"output"`` for a single tensor;
+            ``*`` stands for any part and may be repeated on the right: ``{"shared.*": "inputs.*"}``. Only the real
+            entries are compared, and the others must be 0.
+        surrogate: for gradients that are not the derivative, on purpose. Called as ``surrogate(target, **arguments)``;
+            the ordinary derivative of what it returns is the gradient that ``target(**arguments)`` must have.
         gather: like ``build``, for a callable that gathers the batch over processes; None where there is none.
-        modes: in which modes of a module values and gradients are compared. Whatever is random in training mode can only be
-            compared in ``("eval",)``.
-        exempt: check name -> why it cannot hold. A check that holds all the same, or does not apply, fails for being listed.
+        modes: in which modes of a module values and gradients are compared. Whatever is random in training mode can
+            only be compared in ``("eval",)``.
+        exempt: check name -> why it cannot hold. A check that holds all the same, or does not apply, fails for being
+            listed.
         half_tolerance: factor on the tolerance of the half-precision checks.
         device: where everything but the ``meta`` check runs.
         batch: default number of samples.
@@ -43,6 +44,7 @@ class Case:
 
     Example:
         >>> from mmdisentangle.functional import masked_mean
+        >>> from mmdisentangle.testing import Frames
         >>> case = Case(
         ...     name="masked_mean",
         ...     build=lambda: masked_mean,

@@ -50,8 +50,8 @@ class Problem:
 
     Args:
         case: what it is for.
-        contents: leaf name -> one tensor per sample: ``[length, ...]`` for frames, ``[0 or 1, ...]`` for rows and labels; a
-            one tensor for a weight.
+        contents: leaf name -> one tensor per sample: ``[length, ...]`` for frames, ``[0 or 1, ...]`` for rows and
+            labels; a one tensor for a weight.
         longest: name of a leaf with frames -> number of frames of its longest sample, or more.
     """
 
@@ -110,8 +110,8 @@ class Problem:
             device: where they go; the case's device where None.
             names: replaces names of modalities.
             reverse_order: whether mappings list the modalities in reverse.
-            absence: how a modality without any frame is announced: an all-False mask, ``present``, or ``present`` and no
-                entry at all (where no sample has it).
+            absence: how a modality without any frame is announced: an all-False mask, ``present``, or ``present`` and
+                no entry at all (where no sample has it).
             pass_masks: False leaves all masks out.
         """
         call, names = Call({}, {}, {}), names or {}
@@ -188,7 +188,8 @@ def draw(
     Args:
         case: what for.
         batch: number of samples; the case's where None.
-        frames: frames of the first stream, stream k has k more; 0 and 1 are taken literally for all. The case's where None.
+        frames: frames of the first stream, stream k has k more; 0 and 1 are taken literally for all. The case's where
+            None.
         seed: of the content; samples are drawn independently of each other and of the batch size.
         ragged: whether lengths differ between samples where a mask can say so.
         absent: pairs (sample, owner's leaf name) that have no frame (row).

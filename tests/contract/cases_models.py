@@ -18,7 +18,7 @@ CODES = {"shared.*": "inputs.*", "private.*": "inputs.*", "reconstruction.*": "i
 
 SMALL = {
     "rtil": {
-        "hidden_features": 6,
+        "hidden_features": 8,
         "num_heads": 2,
         "encoder_blocks": 1,
         "encoder_kernel_size": 3,
@@ -26,9 +26,8 @@ SMALL = {
     }
 }
 NO_DROPOUT = {
-    "rtil": {
-        name: 0.0
-        for name in (
+    "rtil": dict.fromkeys(
+        (
             "encoder_dropout",
             "fusion_dropout",
             "gate_dropout",
@@ -36,8 +35,9 @@ NO_DROPOUT = {
             "block_attention_dropout",
             "head_dropout",
             "discriminator_dropout",
-        )
-    }
+        ),
+        0.0,
+    )
 }
 
 

@@ -282,6 +282,7 @@ def test_the_published_preset_is_the_sum_of_its_switches():
         "similarity_min_samples": 1,
         "position_scale": 1.0,
         "code_gain": 1.0,
+        "discriminator_loss": "cosine_margin",
     }
     published = build(PUBLISHED, published=True)
     by_hand = build(PUBLISHED, **explicit)

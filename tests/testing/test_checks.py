@@ -105,3 +105,10 @@ def test_checks_leave_the_random_state_alone():
     before = torch.random.get_rng_state()
     check_contract(SOUND, only=["padding_content", "parameters_learn", "deterministic", "batch_of_one"])
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_the_guide_lists_every_check(repository):
+    guide = (repository / "docs" / "guides" / "contract.md").read_text(encoding="utf-8")
+    for name, check in CHECKS.items():
+        row = f"| `{name}` | {check.summary.replace('``', '`')} |"
+        assert row in guide, f"docs/guides/contract.md lacks the row {row}"

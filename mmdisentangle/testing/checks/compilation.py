@@ -72,7 +72,7 @@ def _assert_compiles(case: Case, mode: Mode) -> None:
 
 @check(compiles=True)
 def compiles(case: Case) -> None:
-    """``torch.compile(fullgraph=True)`` gives the same values and gradients; changing lengths recompile once at most."""
+    """``torch.compile(fullgraph=True)`` keeps values and gradients; changing lengths recompile once at most."""
     modes: tuple[Mode, ...] = case.compared_modes[:1]
     if case.is_module and "train" not in case.compared_modes:
         modes = ("train", *modes)
@@ -127,7 +127,7 @@ def _dynamic_shapes(case: Case, call: Call) -> dict[str, Any]:
 
 @check(compiles=True)
 def exports(case: Case) -> None:
-    """``torch.export`` with dynamic batch and time gives a program with the same values and gradients at other sizes."""
+    """``torch.export`` with dynamic batch and time gives a program that is right at other sizes, gradients too."""
     target = case.target()
     with _quiet_compiler():
         example = draw(case).call()

@@ -43,8 +43,8 @@ def _assert_near(case: Case, actual: Run, expected: Run, dtype: torch.dtype, wha
             error = _size(value.double() - wanted[name].double())
             if not error <= allowed * scale:
                 raise _TooFarError(
-                    f"{what}: {label}{name} is off by {error:.3g} where its size is {scale:.3g} (root mean square; allowed "
-                    f"{allowed:.3g} of it)"
+                    f"{what}: {label}{name} is off by {error:.3g} where its size is {scale:.3g} "
+                    f"(root mean square; allowed {allowed:.3g} of it)"
                 )
 
 

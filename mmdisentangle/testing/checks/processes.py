@@ -25,7 +25,7 @@ def _gathers(case: Case) -> bool:
 
 @check(_gathers)
 def gather(case: Case) -> None:
-    """Two processes with uneven batches give the value and, as DistributedDataParallel averages, the gradient of one."""
+    """Two processes with uneven batches give the value of one and, averaged as DDP does, its gradient."""
     problem = draw(case, batch=5)
     whole = problem.call(dtype=torch.float64)
     outputs = flatten(case.target(dtype=torch.float64)(**whole.keywords))
