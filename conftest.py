@@ -1,4 +1,4 @@
-"""What the examples in docstrings may take for granted: torch is imported, and its generator starts from a fixed seed."""
+"""What docstring examples may take for granted: torch is imported, and its generator starts from a fixed seed."""
 
 import pytest
 import torch

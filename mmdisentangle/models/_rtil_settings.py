@@ -42,8 +42,8 @@ class RTILSettings:
         block_attention_dropout: on its attention weights.
         rates: frames per second of every modality, for positions on one clock; see `nn.TextDrivenFusion`.
         head_dropout: before the prediction; .6 as released.
-        discriminator_loss: ``"cross_entropy"``, or ``"cosine_margin"`` as released. The margin is never satisfied, so its
-            reversed gradient does not fade where the modalities cannot be told apart, and can drown the task.
+        discriminator_loss: ``"cross_entropy"``, or ``"cosine_margin"`` as released. A margin is hard to satisfy, so its
+            reversed gradient does not fade where the modalities cannot be told apart.
         discriminator_dropout: inside the discriminator.
         reversal_strength: initial strength of the gradient reversal.
         reverse_private: (3) reverse the discriminator's gradient on private codes, too.

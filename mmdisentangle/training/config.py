@@ -75,8 +75,8 @@ class ReversalConfig:
     Args:
         schedule: name of a schedule; ``none`` leaves the strengths as the model sets them, which a published preset
             wants.
-        strength: factor of the schedule. A reversed gradient that outweighs that of the task keeps small data sets from being
-            learned, most easily with a cosine-margin discriminator, whose logits reach 30.
+        strength: factor of the schedule. A reversed gradient that outweighs that of the task keeps small data sets from
+            being learned, most easily with a cosine-margin discriminator, whose logits reach 30.
         settings: of that schedule, for instance ``{gamma: 10}``.
         warmup: share of the training over which the strength is held back.
     """

@@ -9,9 +9,7 @@ from mmdisentangle import functional
 from mmdisentangle.testing import Case, Frames, Labels, Samples, Weight
 
 BATCH_STATISTIC = "a statistic of the whole batch"
-COLUMNS = {
-    "padding_side": "batch aggregation averages the columns of the batch as they stand, so it wants padding on the right"
-}
+COLUMNS = {"padding_side": "batch aggregation averages columns as they stand, so it wants padding on the right"}
 CONSTANT_NORMS = (
     "the norms count as constants, as published; functional.orthogonality is checked against that surrogate"
 )

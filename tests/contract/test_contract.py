@@ -11,7 +11,7 @@ NO_CASE = cases_functional.NO_CASE | cases_nn.NO_CASE | cases_models.NO_CASE
 ROOMS = {"functional": functional, "nn": nn, "models": models}
 
 
-# Compiling a fusion or a model takes many seconds; these variants share the graph of another variant but for a line or two.
+# Compiling a fusion or a model takes many seconds; these variants share the graph of another but for a line or two.
 COMPILED_AS_ANOTHER = {
     "nn.TextDrivenFusion[soft]",
     "nn.TextDrivenFusion[off]",
@@ -40,7 +40,7 @@ def test_contract(case, check):
 @pytest.mark.parametrize("name", [f"{room}.{name}" for room, module in ROOMS.items() for name in module.__all__])
 def test_every_public_name_has_a_case(name):
     assert (name in {case.name for case in CASES}) != (name in NO_CASE), (
-        f"{name} needs a Case in tests/contract, or an entry in NO_CASE with the reason why it cannot have one; not both"
+        f"{name} needs a Case in tests/contract, or an entry in NO_CASE with the reason why it has none; not both"
     )
 
 

@@ -393,7 +393,7 @@ def test_batching_does_not_matter():
         for b, single in enumerate(alone):
             torch.testing.assert_close(together.prediction[b], single.prediction[0])
             for name in WIDTHS:
-                for family in ("shared", "private"):
+                for family in ("shared", "private", "reconstruction"):
                     code = getattr(together, family)[name][b]
                     torch.testing.assert_close(code[masks[name][b]], getattr(single, family)[name][0])
                     assert (code[~masks[name][b]] == 0).all()
