@@ -257,7 +257,8 @@ class RTIL(Pretrained):
                 )
             masks = present = None
         inputs, masks = resolve_inputs("RTIL", self.widths, inputs, masks, present)
-        if not s.honour_masks and len({x.shape[1] for x in inputs.values()}) != 1:
+        length = inputs[self.query].shape[1]
+        if not s.honour_masks and any(x.shape[1] != length for x in inputs.values()):
             raise SettingError(
                 "RTIL: honour_masks=False (part of published=True) needs equal lengths, got "
                 f"{ {name: x.shape[1] for name, x in inputs.items()} }."

@@ -97,5 +97,5 @@ def test_installed_away_from_the_checkout_it_imports_and_trains(wheel: Path, tmp
     location = run("-c", "import mmdisentangle; print(mmdisentangle.__file__)")
     assert Path(location.strip()).is_relative_to(site)
     command = "import sys; from mmdisentangle.training.cli import main; sys.exit(main())"
-    run("-c", command, "train", "rtil", "--data", "basic-motions", "--out", "run", "--set", "trainer.max_epochs=1")
+    run("-c", command, "train", "rtil", "--data", "basic-motions", "--out", "run", "--set", "training.max_epochs=1")
     assert (tmp_path / "run" / "metrics.json").is_file()
