@@ -76,6 +76,12 @@ def test_ragged_clips_share_their_time_span():
     assert [len(factor) for factor in data.private["c"]] == lengths["c"].tolist()
 
 
+def test_shared_mean_is_that_of_the_clip_up_to_where_it_is_cut():
+    data = make_shared_private(100, modalities={"a": 4}, lengths=1000, ragged=True)
+    observed = torch.stack([factors.mean(0) for factors in data.shared["a"]])
+    torch.testing.assert_close(observed, data.shared_mean, atol=0.05, rtol=0)
+
+
 def test_missing_modalities():
     data = make_shared_private(1000, missing=0.3)
     present = torch.tensor([[name in sample.inputs for name in WIDTHS] for sample in data.dataset])
