@@ -1,14 +1,14 @@
 """Every setting of RTIL, and the preset that reproduces the released code."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeAlias
 
 from mmdisentangle._core.checks import check_choice, check_count, check_flag, check_number
-from mmdisentangle._core.errors import ModalityError, SettingError, UnknownNameError, nearest_names
+from mmdisentangle._core.errors import ModalityError, SettingError
 from mmdisentangle._core.modalities import check_known
 from mmdisentangle.functional.temporal_invariance import TemporalAggregation, TemporalDivergence
-from mmdisentangle.models._task import Task
+from mmdisentangle.models._settings import ModelSettings
 from mmdisentangle.nn.fusion.text_driven import FusionGate, GateAlignment
 from mmdisentangle.nn.layers.modality_discriminator import DiscriminatorLoss
 
@@ -17,11 +17,12 @@ ReconstructionForm: TypeAlias = Literal["frame", "pooled"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RTILSettings:
+class RTILSettings(ModelSettings):
     """Every setting of `RTIL`, with the number of the deviation from the released code where there is one.
 
+    Those of task and batch statistics are inherited from `ModelSettings`.
+
     Attributes:
-        task: ``"regression"``, ``"classification"`` or ``"multilabel"``.
         hidden_features: width D of the codes.
         query: modality that drives the fusion; ``"text"`` where there is one, else the first.
         encoder: default encoder of every modality: ``"convolution"`` is `nn.TemporalConvEncoder`; ``"released"`` leaves
@@ -61,14 +62,10 @@ class RTILSettings:
         reconstruction_weight: weight of the reconstruction term.
         temporal_weight: weight of the temporal term.
         similarity_min_samples: batches with fewer samples of a modality add no similarity; 1 as released.
-        class_weights: classification and multilabel: weight of each class.
-        label_smoothing: classification: share of the target spread over all classes.
-        target_location: regression: offset of the targets.
-        target_scale: regression: spread of the targets.
-        gather: take batch statistics over the samples of all processes.
     """
 
-    task: Task = "regression"
+    where = "RTIL"
+
     hidden_features: int = 128
     query: str | None = None
     encoder: EncoderKind = "convolution"
@@ -104,11 +101,6 @@ class RTILSettings:
     reconstruction_weight: float = 1.0
     temporal_weight: float = 1.0
     similarity_min_samples: int = 2
-    class_weights: tuple[float, ...] | None = None
-    label_smoothing: float = 0.0
-    target_location: float | tuple[float, ...] = 0.0
-    target_scale: float | tuple[float, ...] = 1.0
-    gather: bool = False
 
     @staticmethod
     def published(modalities: tuple[str, ...]) -> dict[str, Any]:
@@ -148,18 +140,11 @@ class RTILSettings:
     @classmethod
     def checked(cls, modalities: tuple[str, ...], published: bool, given: Mapping[str, Any]) -> Self:
         """Settings from keyword arguments, over those of the published form where it is asked for."""
-        known = [field.name for field in fields(cls)]
-        for name in given:
-            if name not in known:
-                raise UnknownNameError(f"RTIL: no setting is called {name!r}{nearest_names(name, known)}")
-        merged = {**(cls.published(modalities) if published else {}), **given}
-        for name in ("temporal_modalities", "class_weights", "target_location", "target_scale"):
-            if isinstance(merged.get(name), list):
-                merged[name] = tuple(merged[name])
-        if merged.get("gate") is False:
+        given = dict(given)
+        if given.get("gate") is False:
             # YAML takes the word off for a boolean.
-            merged["gate"] = "off"
-        settings = cls(**merged)
+            given["gate"] = "off"
+        settings = cls.from_keywords(given, cls.published(modalities) if published else {})
         settings._check(modalities)
         return settings
 

@@ -2,19 +2,17 @@
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
-from mmdisentangle._core.checks import check_count
-from mmdisentangle._core.errors import DtypeError, ModalityError, SettingError
-from mmdisentangle._core.modalities import check_known, modality_names
+from mmdisentangle._core.errors import ModalityError, SettingError
+from mmdisentangle._core.modalities import modality_names
 from mmdisentangle._core.numerics import zero_where_invalid
 from mmdisentangle.functional import masked_mean, masked_mean_square
 from mmdisentangle.models._inputs import resolve_inputs
-from mmdisentangle.models._pretrained import Pretrained
+from mmdisentangle.models._multimodal import MultimodalModel
 from mmdisentangle.models._rtil_released import (
     released_encoder,
     released_names,
@@ -22,7 +20,6 @@ from mmdisentangle.models._rtil_released import (
     released_weights,
 )
 from mmdisentangle.models._rtil_settings import RTILSettings
-from mmdisentangle.models._task import TaskTerm
 from mmdisentangle.nn import (
     CentralMomentDiscrepancy,
     ModalityDiscriminator,
@@ -72,7 +69,7 @@ class RTILObjective(NamedTuple):
     temporal: Tensor
 
 
-class RTIL(Pretrained):
+class RTIL(MultimodalModel):
     r"""Shared and private codes of every modality, kept steady in time, fused under the lead of one modality.
 
     .. math:: L = L_\mathrm{task} + 0.4\, L_\mathrm{adversarial} + L_\mathrm{similarity} + L_\mathrm{reconstruction}
@@ -122,6 +119,7 @@ class RTIL(Pretrained):
     """
 
     model_name = "rtil"
+    settings: RTILSettings
 
     def __init__(
         self,
@@ -132,25 +130,12 @@ class RTIL(Pretrained):
         published: bool = False,
         **settings: Any,
     ) -> None:
-        super().__init__()
-        if not isinstance(modalities, Mapping):
-            raise DtypeError(f"RTIL: modalities must be a mapping from name to width, got {type(modalities).__name__}.")
-        self.modalities = modality_names("RTIL", modalities, least=2)
-        for name in self.modalities:
-            check_count("RTIL", f"modalities[{name!r}]", modalities[name])
-        check_count("RTIL", "num_outputs", num_outputs)
-        self.widths = {name: modalities[name] for name in self.modalities}
-        self.num_outputs, self.is_published = num_outputs, published
+        super().__init__(modalities, num_outputs)
+        self.is_published = published
         self.settings = s = RTILSettings.checked(self.modalities, published, settings)
         self.query = default_query(self.modalities) if s.query is None else s.query
         width = s.hidden_features
-        encoders = {} if encoders is None else encoders
-        self.custom_encoders = tuple(encoders)
-        for name in self.custom_encoders:
-            check_known("RTIL", "encoders", name, self.modalities)
-        parts = {name: encoders[name] if name in encoders else self._default_encoder(name) for name in self.modalities}
-        encoded = {name: _out_features(name, encoder, self.widths[name]) for name, encoder in parts.items()}
-        self.encoders = ModalityModules(parts)
+        encoded = self._build_encoders(encoders, self._default_encoder)
         self.codes = SharedPrivateEncoder(encoded, width, initial_gain=s.code_gain)
         self.fusion = TextDrivenFusion(
             self.modalities,
@@ -182,14 +167,7 @@ class RTIL(Pretrained):
             dropout=s.discriminator_dropout,
             strength=s.reversal_strength,
         )
-        self.task_term = TaskTerm(
-            s.task,
-            num_outputs,
-            class_weights=s.class_weights,
-            label_smoothing=s.label_smoothing,
-            target_location=s.target_location,
-            target_scale=s.target_scale,
-        )
+        self.task_term = self._task_term()
         self.similarity_term = CentralMomentDiscrepancy(min_samples=s.similarity_min_samples, gather=s.gather)
         self.reconstruction_term = ReconstructionLoss(detach_target=s.detach_reconstruction_target)
         self.temporal_term = TemporalInvariantLoss(
@@ -215,30 +193,8 @@ class RTIL(Pretrained):
             dropout=s.encoder_dropout,
         )
 
-    @property
-    def config(self) -> dict[str, Any]:
-        """Settings that rebuild the model, JSON types only."""
-        config_encoders = {"custom_encoders": list(self.custom_encoders)} if self.custom_encoders else {}
-        return {
-            "model": self.model_name,
-            "modalities": dict(self.widths),
-            "num_outputs": self.num_outputs,
-            "published": self.is_published,
-            **config_encoders,
-            **_json_types(asdict(self.settings)),
-        }
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any], **parts: Any) -> Self:
-        """Rebuild the model without its weights; ``encoders`` must hold those that were the user's own."""
-        config = dict(config)
-        missing = [name for name in config.pop("custom_encoders", ()) if name not in (parts.get("encoders") or {})]
-        if missing:
-            raise SettingError(
-                f"RTIL: the checkpoint was saved with encoders of the user's own for {missing}; pass them as "
-                "encoders={...}."
-            )
-        return super().from_config(config, **parts)
+    def _variant(self) -> dict[str, Any]:
+        return {"published": self.is_published}
 
     def forward(
         self,
@@ -278,12 +234,6 @@ class RTIL(Pretrained):
         return RTILOutput(
             prediction, fused, codes.shared, codes.private, codes.projected, reconstruction, fusion.gates, masks
         )
-
-    def _encode(self, name: str, x: Tensor, mask: Tensor | None) -> Tensor:
-        encoder = self.encoders[name]
-        if x.shape[1] == 0:
-            return x[..., :1].expand(-1, -1, self.codes.widths[name])
-        return x if isinstance(encoder, nn.Identity) else encoder(x, mask)
 
     def objective(self, output: RTILOutput, target: Tensor) -> RTILObjective:
         """Return the terms of the objective and their weighted sum.
@@ -387,23 +337,3 @@ class RTIL(Pretrained):
                 "another discriminator_loss than 'cosine_margin'."
             )
         return released_names(self)
-
-
-def _out_features(name: str, encoder: nn.Module, width: int) -> int:
-    if not isinstance(encoder, nn.Module):
-        raise DtypeError(f"RTIL: encoders[{name!r}] must be a torch.nn.Module, got {type(encoder).__name__}.")
-    if isinstance(encoder, nn.Identity):
-        return width
-    features = getattr(encoder, "out_features", None)
-    if not isinstance(features, int):
-        raise SettingError(
-            f"RTIL: encoders[{name!r}] ({type(encoder).__name__}) must have an integer attribute out_features, "
-            f"got {features!r}."
-        )
-    return features
-
-
-def _json_types(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _json_types(entry) for key, entry in value.items()}
-    return list(value) if isinstance(value, tuple) else value

@@ -9,16 +9,12 @@ from torch import Tensor, nn
 from mmdisentangle._core.checks import (
     check_choice,
     check_count,
-    check_float,
-    check_mask,
     check_number,
-    check_tensor,
-    check_width,
 )
-from mmdisentangle._core.errors import ShapeError
-from mmdisentangle._core.modalities import check_known, check_mapping, in_order, modality_names
+from mmdisentangle._core.modalities import modality_names
 from mmdisentangle._core.numerics import at_least_float32, zero_where_invalid
-from mmdisentangle.functional import cosine_logits, cosine_margin_loss, masked_mean
+from mmdisentangle.functional import cosine_logits, cosine_margin_loss
+from mmdisentangle.nn.layers._pooled_codes import pooled_codes
 from mmdisentangle.nn.layers.gradient_reversal import GradientReversal
 
 DiscriminatorLoss: TypeAlias = Literal["cosine_margin", "cross_entropy"]
@@ -122,7 +118,7 @@ class ModalityDiscriminator(nn.Module):
         self, codes: Mapping[str, Tensor], masks: Mapping[str, Tensor] | None = None, *, reverse: bool = True
     ) -> DiscriminatorOutput:
         """Classify every code."""
-        pooled, valid = self._pooled(codes, masks)
+        pooled, valid = pooled_codes("ModalityDiscriminator", "codes", codes, masks, self.modalities, self.in_features)
         stacked = torch.cat(pooled)
         target = torch.arange(len(pooled), device=stacked.device).repeat_interleave(pooled[0].shape[0])
         features = self.hidden(self.reversal(stacked) if reverse else stacked)
@@ -143,41 +139,6 @@ class ModalityDiscriminator(nn.Module):
         return DiscriminatorOutput(
             loss, hits / total, counts.max() / total, logits.unflatten(0, (len(pooled), pooled[0].shape[0]))
         )
-
-    def _pooled(
-        self, codes: Mapping[str, Tensor], masks: Mapping[str, Tensor] | None
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """Time-pooled codes ``[B, D]`` and which of them exist ``[B]``, in the order of the classes."""
-        where = "ModalityDiscriminator"
-        codes = in_order(where, "codes", codes, self.modalities)
-        if masks is not None:
-            check_mapping(where, "masks", masks)
-        for name in masks or ():
-            check_known(where, "masks", name, self.modalities)
-        pooled, valid = [], []
-        for name, code in codes.items():
-            label = f"codes[{name!r}]"
-            check_tensor(where, label, code)
-            check_float(where, label, code, "B D" if code.ndim == 2 else "B T D")
-            check_width(where, label, code, self.in_features)
-            mask = None if masks is None else masks.get(name)
-            if mask is not None:
-                check_mask(where, f"masks[{name!r}]", mask, code.shape[:-1])
-            if code.ndim == 2:
-                pooled.append(zero_where_invalid(code, mask))
-                exists = mask
-            else:
-                pooled.append(masked_mean(code, mask, 1))
-                exists = None if mask is None else mask.any(1)
-                if code.shape[1] == 0:
-                    exists = torch.zeros(code.shape[:1], dtype=torch.bool, device=code.device)
-            valid.append(torch.ones(code.shape[:1], dtype=torch.bool, device=code.device) if exists is None else exists)
-            if pooled[-1].shape[0] != pooled[0].shape[0]:
-                raise ShapeError(
-                    f"{where}: all codes must have the same batch size, got {pooled[0].shape[0]} and {code.shape[0]} "
-                    f"for {label}."
-                )
-        return pooled, valid
 
     def extra_repr(self) -> str:
         """Settings in the repr."""

@@ -1,0 +1,120 @@
+"""What the models of the zoo have in common: modalities, encoders that may be the user's own, configuration."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any, Self
+
+from torch import Tensor, nn
+
+from mmdisentangle._core.checks import check_count
+from mmdisentangle._core.errors import DtypeError, SettingError
+from mmdisentangle._core.modalities import check_known, modality_names
+from mmdisentangle.models._pretrained import Pretrained
+from mmdisentangle.models._settings import ModelSettings
+from mmdisentangle.models._task import TaskTerm
+from mmdisentangle.nn._modality_modules import ModalityModules
+
+
+class MultimodalModel(Pretrained):
+    """A model of named modalities.
+
+    Args:
+        modalities: width of every modality; at least two. The order is kept.
+        num_outputs: predicted numbers, classes or labels.
+    """
+
+    settings: ModelSettings
+
+    def __init__(self, modalities: Mapping[str, int], num_outputs: int) -> None:
+        super().__init__()
+        where = type(self).__name__
+        if not isinstance(modalities, Mapping):
+            raise DtypeError(
+                f"{where}: modalities must be a mapping from name to width, got {type(modalities).__name__}."
+            )
+        self.modalities = modality_names(where, modalities, least=2)
+        for name in self.modalities:
+            check_count(where, f"modalities[{name!r}]", modalities[name])
+        check_count(where, "num_outputs", num_outputs)
+        self.widths = {name: modalities[name] for name in self.modalities}
+        self.num_outputs = num_outputs
+
+    def _build_encoders(
+        self, encoders: Mapping[str, nn.Module] | None, default: Callable[[str], nn.Module]
+    ) -> dict[str, int]:
+        """Set ``encoders``, the user's own where there is one, and return the width that each gives."""
+        own = {} if encoders is None else encoders
+        self.custom_encoders = tuple(own)
+        for name in self.custom_encoders:
+            check_known(type(self).__name__, "encoders", name, self.modalities)
+        parts = {name: own[name] if name in own else default(name) for name in self.modalities}
+        widths = {name: self._out_features(name, encoder) for name, encoder in parts.items()}
+        self.encoders = ModalityModules(parts)
+        self._encoded_widths = widths
+        return widths
+
+    def _out_features(self, name: str, encoder: nn.Module) -> int:
+        where = type(self).__name__
+        if not isinstance(encoder, nn.Module):
+            raise DtypeError(f"{where}: encoders[{name!r}] must be a torch.nn.Module, got {type(encoder).__name__}.")
+        if isinstance(encoder, nn.Identity):
+            return self.widths[name]
+        features = getattr(encoder, "out_features", None)
+        if not isinstance(features, int):
+            raise SettingError(
+                f"{where}: encoders[{name!r}] ({type(encoder).__name__}) must have an integer attribute out_features, "
+                f"got {features!r}."
+            )
+        return features
+
+    def _encode(self, name: str, x: Tensor, mask: Tensor | None) -> Tensor:
+        encoder = self.encoders[name]
+        if x.shape[1] == 0:
+            return x[..., :1].expand(-1, -1, self._encoded_widths[name])
+        encoded: Tensor = x if isinstance(encoder, nn.Identity) else encoder(x, mask)
+        return encoded
+
+    def _task_term(self) -> TaskTerm:
+        s = self.settings
+        return TaskTerm(
+            s.task,
+            self.num_outputs,
+            class_weights=s.class_weights,
+            label_smoothing=s.label_smoothing,
+            target_location=s.target_location,
+            target_scale=s.target_scale,
+        )
+
+    def _variant(self) -> dict[str, Any]:
+        """Arguments beside the settings that the configuration must hold."""
+        return {}
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Settings that rebuild the model, JSON types only."""
+        return {
+            "model": self.model_name,
+            "modalities": dict(self.widths),
+            "num_outputs": self.num_outputs,
+            **self._variant(),
+            **({"custom_encoders": list(self.custom_encoders)} if self.custom_encoders else {}),
+            **_json_types(asdict(self.settings)),
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], **parts: Any) -> Self:
+        """Rebuild the model without its weights; ``encoders`` must hold those that were the user's own."""
+        config = dict(config)
+        missing = [name for name in config.pop("custom_encoders", ()) if name not in (parts.get("encoders") or {})]
+        if missing:
+            raise SettingError(
+                f"{cls.__name__}: the checkpoint was saved with encoders of the user's own for {missing}; pass them as "
+                "encoders={...}."
+            )
+        return super().from_config(config, **parts)
+
+
+def _json_types(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _json_types(entry) for key, entry in value.items()}
+    return list(value) if isinstance(value, tuple) else value
