@@ -4,6 +4,7 @@ from mmdisentangle import functional, nn
 from mmdisentangle.models import create_model, list_models
 from mmdisentangle.nn import (
     CentralMomentDiscrepancy,
+    DecoupledGraphFusion,
     GradientReversal,
     ModalityDiscriminator,
     OrthogonalityLoss,
@@ -16,6 +17,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CentralMomentDiscrepancy",
+    "DecoupledGraphFusion",
     "GradientReversal",
     "ModalityDiscriminator",
     "OrthogonalityLoss",

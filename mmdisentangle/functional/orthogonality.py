@@ -2,13 +2,12 @@
 
 from typing import Literal, TypeAlias
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mmdisentangle._core.checks import check_choice, check_float, check_mask
-from mmdisentangle._core.errors import ShapeError
-from mmdisentangle._core.numerics import at_least_float32, unit_vectors, without_autocast, zero_where_invalid
+from mmdisentangle._core.checks import check_choice
+from mmdisentangle._core.numerics import unit_vectors, without_autocast
+from mmdisentangle.functional._paired_codes import centred, check_pair, product_norm
 
 OrthogonalityForm: TypeAlias = Literal["rows", "correlation"]
 ORTHOGONALITY_FORMS = ("rows", "correlation")
@@ -65,36 +64,12 @@ def orthogonality(
         Hazarika et al., "MISA: Modality-Invariant and -Specific Representations for Multimodal Sentiment Analysis",
         2020, arXiv:2005.03545.
     """
-    where = "orthogonality"
-    check_float(where, "x", x, "N D1")
-    check_float(where, "y", y, "N D2")
-    check_choice(where, "form", form, ORTHOGONALITY_FORMS)
-    if x.shape[0] != y.shape[0]:
-        raise ShapeError(f"{where}: x and y must have the same number of samples, got {x.shape[0]} and {y.shape[0]}.")
-    if mask is not None:
-        check_mask(where, "mask", mask, x.shape[:1])
-    x, y = _centred(x, mask), _centred(y, mask)
+    check_pair("orthogonality", x, y, mask)
+    check_choice("orthogonality", "form", form, ORTHOGONALITY_FORMS)
+    x, y = centred(x, mask), centred(y, mask)
     if form == "rows":
         x, y = unit_vectors(x, detach_norm=True), unit_vectors(y, detach_norm=True)
     else:
         x, y = unit_vectors(x.mT).mT, unit_vectors(y.mT).mT
     with without_autocast(x):
-        return _product_norm(x, y) / max(x.shape[1] * y.shape[1], 1)
-
-
-def _product_norm(x: Tensor, y: Tensor) -> Tensor:
-    """``||X^T Y||_F^2``, by the N x N products ``<X X^T, Y Y^T>`` where those are smaller."""
-    if x.shape[0] < min(x.shape[1], y.shape[1]):
-        return ((x @ x.mT) * (y @ y.mT)).sum()
-    return (x.mT @ y).square().sum()
-
-
-def _centred(x: Tensor, mask: Tensor | None) -> Tensor:
-    """Rows minus their mean. What is only its rounding becomes exactly zero, so constant features cost nothing."""
-    x = at_least_float32(zero_where_invalid(x, mask))
-    if x.shape[0] == 0:
-        return x
-    count = x.shape[0] if mask is None else mask.sum().clamp(min=1).to(x.dtype)
-    centred = zero_where_invalid(x - x.sum(0) / count, mask)
-    rounding = torch.finfo(x.dtype).eps * x.shape[0] ** 0.5 * x.detach().abs().amax(0)
-    return zero_where_invalid(centred, centred.detach().abs() > rounding)
+        return product_norm(x, y) / max(x.shape[1] * y.shape[1], 1)

@@ -1,12 +1,22 @@
 """Modules: state, defaults and repr around the mathematics of `mmdisentangle.functional`."""
 
 from mmdisentangle.nn.fusion import FusionOutput, TextDrivenFusion
+from mmdisentangle.nn.graph import DecoupledGraphFusion, GraphFusionOutput
 from mmdisentangle.nn.layers import (
     BilinearGate,
     CrossModalAttention,
     DiscriminatorOutput,
+    DoubleDiscriminator,
+    DoubleDiscriminatorOutput,
     GradientReversal,
+    HierarchicalCrossModalAttention,
     ModalityDiscriminator,
+    ModalityReinforcementUnit,
+    ModalityWeighting,
+    ModalityWeightingOutput,
+    PredictiveSelfAttention,
+    PredictiveSelfAttentionOutput,
+    RecurrentEncoder,
     SharedPrivateCodes,
     SharedPrivateEncoder,
     TemporalConvEncoder,
@@ -14,6 +24,8 @@ from mmdisentangle.nn.layers import (
 )
 from mmdisentangle.nn.losses import (
     CentralMomentDiscrepancy,
+    CKALoss,
+    HSICLoss,
     OrthogonalityLoss,
     ReconstructionLoss,
     TemporalInvariantLoss,
@@ -21,14 +33,27 @@ from mmdisentangle.nn.losses import (
 
 __all__ = [
     "BilinearGate",
+    "CKALoss",
     "CentralMomentDiscrepancy",
     "CrossModalAttention",
+    "DecoupledGraphFusion",
     "DiscriminatorOutput",
+    "DoubleDiscriminator",
+    "DoubleDiscriminatorOutput",
     "FusionOutput",
     "GradientReversal",
+    "GraphFusionOutput",
+    "HSICLoss",
+    "HierarchicalCrossModalAttention",
     "ModalityDiscriminator",
+    "ModalityReinforcementUnit",
+    "ModalityWeighting",
+    "ModalityWeightingOutput",
     "OrthogonalityLoss",
+    "PredictiveSelfAttention",
+    "PredictiveSelfAttentionOutput",
     "ReconstructionLoss",
+    "RecurrentEncoder",
     "SharedPrivateCodes",
     "SharedPrivateEncoder",
     "TemporalConvEncoder",

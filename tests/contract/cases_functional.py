@@ -1,6 +1,7 @@
 """Cases of `mmdisentangle.functional`."""
 
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +18,26 @@ CONSTANT_NORMS = (
 
 def _cmd(x: Tensor, y: Tensor, mask_x: Tensor | None = None, mask_y: Tensor | None = None) -> Tensor:
     return functional.central_moment_discrepancy(x, y, mask=(mask_x, mask_y))
+
+
+def _dependence(name: str, variant: str, **settings: Any) -> Case:
+    """HSIC or CKA; the median distances are numbers to their gradient."""
+    function = getattr(functional, name)
+
+    def constant_bandwidths(_target: object, x: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor:
+        keep = torch.ones(x.shape[0], dtype=torch.bool) if mask is None else mask
+        x, y = (z / torch.pdist(z.detach()[keep]).median() for z in (x, y))
+        return function(x, y, mask=mask, **settings, bandwidth=1.0)
+
+    return Case(
+        name=f"functional.{name}",
+        variant=variant,
+        build=lambda: partial(function, **settings),
+        arguments=(Samples("x", 4, mask="mask"), Samples("y", 3, like="x")),
+        surrogate=constant_bandwidths if settings.get("kernel") == "rbf" and "bandwidth" not in settings else None,
+        batch=6,
+        exempt={"batch_independence": BATCH_STATISTIC},
+    )
 
 
 def _masked_mean(x: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -38,6 +59,34 @@ def _orthogonality_constant_norms(_target: object, x: Tensor, y: Tensor, mask: T
         z = torch.where(keep[:, None], z - z.sum(0) / keep.sum(), 0)
         norms[z.shape[1]] = torch.where(keep, z.norm(dim=1), 1)[:, None]
     return (unit(x).mT @ unit(y)).square().sum() / (x.shape[1] * y.shape[1])
+
+
+def _predictive(mode: str) -> Case:
+    """Two heads and two layers: the second reads the map of the first, which is seen as one number per query."""
+
+    def attend(
+        q: Tensor, k: Tensor, v: Tensor, conv_weight: Tensor, conv_bias: Tensor, mask: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        q, k, v = (x.unflatten(-1, (2, -1)).transpose(1, 2) for x in (q, k, v))
+        first = functional.predictive_attention(q, k, v, mask=mask)
+        second = functional.predictive_attention(
+            first.output, k, v, first.logits, conv_weight, conv_bias, mu=0.4, mode=mode, mask=mask
+        )
+        return {"output": second.output.transpose(1, 2).flatten(2), "logits": first.logits.sum(-1).mT}
+
+    return Case(
+        name="functional.predictive_attention",
+        variant=mode,
+        build=lambda: attend,
+        arguments=(
+            Frames("q", 6, mask="mask"),
+            Frames("k", 6, like="q"),
+            Frames("v", 6, like="q"),
+            Weight("conv_weight", (2, 2, 3, 3)),
+            Weight("conv_bias", (2,)),
+        ),
+        masked_by={"output": "q", "logits": "q"},
+    )
 
 
 def _temporal(divergence: str, aggregation: str) -> Case:
@@ -130,6 +179,12 @@ CASES = [
         build=lambda: functional.masked_mean_square,
         arguments=(Frames("x", 5, mask="mask"),),
     ),
+    _dependence("cka", "linear"),
+    _dependence("cka", "rbf-unbiased", kernel="rbf", unbiased=True),
+    _dependence("hsic", "linear"),
+    _dependence("hsic", "unbiased", unbiased=True),
+    _dependence("hsic", "rbf", kernel="rbf", bandwidth=1.5),
+    _dependence("hsic", "rbf-median", kernel="rbf"),
     Case(
         name="functional.orthogonality",
         variant="rows",
@@ -147,6 +202,7 @@ CASES = [
         batch=6,
         exempt={"batch_independence": BATCH_STATISTIC},
     ),
+    *(_predictive(mode) for mode in ("paper", "convex", "logit")),
     Case(
         name="functional.sinusoidal_positions",
         build=lambda: partial(functional.sinusoidal_positions, features=4),
@@ -156,6 +212,7 @@ CASES = [
 ]
 
 NO_CASE = {
+    "functional.PredictiveAttention": "the result of predictive_attention",
     "functional.attention_mask_to_mask": "converts masks; nothing to differentiate",
     "functional.frame_positions": "numbers the frames of a mask; nothing to differentiate",
     "functional.key_padding_mask_to_mask": "converts masks; nothing to differentiate",

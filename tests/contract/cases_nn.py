@@ -6,8 +6,10 @@ from torch import nn
 from mmdisentangle.nn import (
     BilinearGate,
     CentralMomentDiscrepancy,
+    CKALoss,
     CrossModalAttention,
     GradientReversal,
+    HSICLoss,
     ModalityDiscriminator,
     OrthogonalityLoss,
     ReconstructionLoss,
@@ -52,6 +54,18 @@ class ShowingDiscriminator(ModalityDiscriminator):
 
     def forward(self, codes, masks=None):
         return super().forward(codes, masks, reverse=False)
+
+
+def _dependence(loss, variant, **settings):
+    return Case(
+        name=f"nn.{loss.__name__}",
+        variant=variant,
+        build=lambda: loss(**settings),
+        gather=lambda: loss(gather=True, **settings),
+        arguments=(Samples("x", 4, mask="mask"), Samples("y", 3, like="x")),
+        batch=6,
+        exempt={"batch_independence": BATCH_STATISTIC},
+    )
 
 
 def _soft_gate(gate, x, y):
@@ -176,6 +190,11 @@ CASES = [
         outputs=lambda output: {"loss": output.loss, "chance": output.chance},
         modes=("eval",),
     ),
+    _dependence(CKALoss, "linear"),
+    _dependence(CKALoss, "rbf", kernel="rbf", bandwidth=1.5),
+    _dependence(HSICLoss, "linear"),
+    _dependence(HSICLoss, "unbiased-normalized", unbiased=True, normalize=True),
+    _dependence(HSICLoss, "rbf", kernel="rbf", bandwidth=1.5),
     Case(
         name="nn.OrthogonalityLoss",
         variant="rows",

@@ -143,6 +143,12 @@ def test_derivatives_of_the_correlation(samples, masked):
     torch.autograd.gradgradcheck(loss, (x, y))
 
 
+def test_a_feature_that_has_its_mean_as_a_value():
+    """What centring makes exactly zero is still a number that may move."""
+    x = torch.tensor([[-2.0], [-1.0], [0.0], [1.0], [2.0]], dtype=torch.float64, requires_grad=True)
+    torch.autograd.gradcheck(lambda x: orthogonality(x, normal(1, 5, 2), form="correlation"), (x,))
+
+
 @pytest.mark.parametrize("samples", [3, 7])
 def test_derivative_of_rows_is_the_one_with_constant_norms(samples):
     x, y = normal(0, samples, 4), normal(1, samples, 5)

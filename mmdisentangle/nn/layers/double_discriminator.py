@@ -1,0 +1,183 @@
+"""Two views of one classifier: agnostic codes must hide their modality, exclusive codes must show it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from mmdisentangle._core.checks import check_choice, check_count, check_flag, check_number
+from mmdisentangle._core.errors import ShapeError
+from mmdisentangle._core.modalities import modality_names
+from mmdisentangle._core.numerics import at_least_float32, zero_where_invalid
+from mmdisentangle.nn.layers._pooled_codes import pooled_codes
+from mmdisentangle.nn.layers.gradient_reversal import GradientReversal
+
+WeightOn: TypeAlias = Literal["loss", "input"]
+
+
+class DoubleDiscriminatorOutput(NamedTuple):
+    """Losses in nats, accuracies and chance as probabilities, all 0-dim but ``weights``.
+
+    ``agnostic``, ``exclusive`` and ``importance`` are the losses of the agnostic codes, of the exclusive codes and of
+    the importance head. ``weights`` ``[B, M]`` are the importance weights, 0 for a missing modality. ``chance`` is the
+    accuracy of always naming the most frequent modality: 1/M where none is missing.
+    """
+
+    agnostic: Tensor
+    exclusive: Tensor
+    importance: Tensor
+    weights: Tensor
+    agnostic_accuracy: Tensor
+    exclusive_accuracy: Tensor
+    chance: Tensor
+
+
+class DoubleDiscriminator(nn.Module):
+    r"""Tell modalities apart in exclusive codes, and hide them in agnostic ones, where they show most first of all.
+
+    .. math:: p = \mathrm{softmax}(W_i h^a_m + b_i), \qquad w_m = 1 - p[m]
+
+    .. math:: L_\mathrm{agnostic} = \overline{\sum_m w_m\, \mathrm{CE}(D(\mathrm{GRL}(h^a_m)), m)}, \qquad
+              L_\mathrm{exclusive} = \overline{\sum_m \mathrm{CE}(D(h^e_m), m)}
+
+    with one discriminator D for both, and the mean over samples. A code that hides its modality from the importance
+    head gets a high weight, so the adversary spends itself where it has a chance.
+
+    Args:
+        modalities: names; their order numbers the classes.
+        in_features: width of the codes.
+        hidden_features: of D; that of the codes where None.
+        strength: initial reversal strength, the buffer ``reversal.strength``.
+        importance_weights: False: all weights are 1, and there is no importance head.
+        weight_on: ``"loss"`` as in the equation, or ``"input"``: the weight multiplies the code before D, as the
+            paper's figure draws it.
+        omega_grad: the literal reading: no loss of its own for the importance head, which learns through the weights,
+            with the reversal before both heads.
+        dropout: inside D.
+
+    Shape:
+        every code ``[B, D]`` with mask ``[B]``, or ``[B, T_m, D]`` with mask ``[B, T_m]`` (averaged over real frames).
+
+    Returns:
+        `DoubleDiscriminatorOutput`; a missing modality adds nothing, samples without any are left out of the mean.
+
+    Raises:
+        ModalityError: a modality is missing or unknown.
+        ShapeError, DtypeError: an argument does not fit.
+        SettingError: a setting is out of range.
+
+    Deviations:
+        The paper gives the importance head no loss. Left attached with the reversal before D alone, the weights would
+        train the codes to be identified, and detached the head would never learn: here it has a cross-entropy of its
+        own on detached codes, and the weights are constants. ``omega_grad=True`` is the literal reading.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> discriminator = DoubleDiscriminator(("text", "audio"), 4).eval()
+        >>> codes = {"text": torch.randn(8, 4), "audio": torch.randn(8, 4)}
+        >>> output = discriminator(codes, codes)
+        >>> output.chance, output.weights.shape
+        (tensor(0.5000), torch.Size([8, 2]))
+
+    References:
+        Yang et al., "Asynchronous Multimodal Video Sequence Fusion via Learning Modality-Exclusive and -Agnostic
+        Representations", 2024, arXiv:2407.04955. Zhang et al., "Importance Weighted Adversarial Nets for Partial Domain
+        Adaptation", 2018, arXiv:1803.09210.
+    """
+
+    def __init__(
+        self,
+        modalities: Sequence[str],
+        in_features: int,
+        hidden_features: int | None = None,
+        *,
+        strength: float = 1.0,
+        importance_weights: bool = True,
+        weight_on: WeightOn = "loss",
+        omega_grad: bool = False,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        where = "DoubleDiscriminator"
+        self.modalities = modality_names(where, modalities, least=2)
+        check_count(where, "in_features", in_features)
+        hidden_features = in_features if hidden_features is None else hidden_features
+        check_count(where, "hidden_features", hidden_features)
+        check_flag(where, "importance_weights", importance_weights)
+        check_choice(where, "weight_on", weight_on, ("loss", "input"))
+        check_flag(where, "omega_grad", omega_grad)
+        check_number(where, "dropout", dropout, low=0, high=1)
+        self.in_features = in_features
+        self.weight_on: WeightOn = weight_on
+        self.omega_grad = omega_grad
+        classes = len(self.modalities)
+        self.reversal = GradientReversal(strength)
+        self.importance = nn.Linear(in_features, classes) if importance_weights else None
+        self.discriminator = nn.Sequential(
+            nn.Linear(in_features, hidden_features), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden_features, classes)
+        )
+
+    def forward(
+        self,
+        agnostic: Mapping[str, Tensor],
+        exclusive: Mapping[str, Tensor],
+        masks: Mapping[str, Tensor] | None = None,
+    ) -> DoubleDiscriminatorOutput:
+        """Classify the codes of both kinds."""
+        where = "DoubleDiscriminator"
+        hiding, here = pooled_codes(where, "agnostic", agnostic, masks, self.modalities, self.in_features)
+        showing, _ = pooled_codes(where, "exclusive", exclusive, masks, self.modalities, self.in_features)
+        if hiding[0].shape[0] != showing[0].shape[0]:
+            raise ShapeError(
+                f"{where}: agnostic and exclusive must have the same batch size, got {hiding[0].shape[0]} and "
+                f"{showing[0].shape[0]}."
+            )
+        exists = torch.stack(here, 1)
+        target = torch.arange(len(self.modalities), device=exists.device).expand(exists.shape)
+        codes = torch.stack(hiding, 1)
+        reversed_codes = self.reversal(codes)
+        weights, importance = self._importance(codes, reversed_codes, target, exists)
+        if self.weight_on == "input":
+            reversed_codes = reversed_codes * weights.unsqueeze(-1).to(codes.dtype)
+        on_agnostic = at_least_float32(self.discriminator(reversed_codes))
+        on_exclusive = at_least_float32(self.discriminator(torch.stack(showing, 1)))
+        terms = _cross_entropy(on_agnostic, target)
+        counts = exists.sum(0)
+        total = counts.sum().clamp(min=1)
+        return DoubleDiscriminatorOutput(
+            _mean_over_samples(terms * weights if self.weight_on == "loss" else terms, exists),
+            _mean_over_samples(_cross_entropy(on_exclusive, target), exists),
+            importance,
+            zero_where_invalid(weights, exists),
+            ((on_agnostic.detach().argmax(-1) == target) & exists).sum() / total,
+            ((on_exclusive.detach().argmax(-1) == target) & exists).sum() / total,
+            counts.max() / total,
+        )
+
+    def _importance(
+        self, codes: Tensor, reversed_codes: Tensor, target: Tensor, exists: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Weights ``[B, M]`` and the importance head's own loss."""
+        if self.importance is None:
+            ones = torch.ones(exists.shape, dtype=torch.promote_types(codes.dtype, torch.float32), device=codes.device)
+            return ones, ones.new_zeros(())
+        logits = at_least_float32(self.importance(reversed_codes if self.omega_grad else codes.detach()))
+        own = torch.diagonal(logits.softmax(-1), dim1=1, dim2=2)
+        if self.omega_grad:
+            return 1 - own, logits.new_zeros(())
+        return 1 - own.detach(), _mean_over_samples(_cross_entropy(logits, target), exists)
+
+    def extra_repr(self) -> str:
+        """Settings in the repr."""
+        return f"modalities={self.modalities}, weight_on={self.weight_on!r}, omega_grad={self.omega_grad}"
+
+
+def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    terms: Tensor = nn.functional.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none")
+    return terms.reshape(target.shape)
+
+
+def _mean_over_samples(terms: Tensor, exists: Tensor) -> Tensor:
+    """Sum over modalities, mean over the samples that have any."""
+    return zero_where_invalid(terms, exists).sum() / exists.any(1).sum().clamp(min=1)
