@@ -10,6 +10,7 @@ WIDTHS = {"text": 5, "audio": 3, "vision": 4}
 HARD_GATE = "hard gates with a straight-through gradient; nn.BilinearGate is checked against its surrogate"
 REVERSED = "the discriminator's gradient is reversed; see functional.gradient_reversal"
 OBJECTIVE = "discriminator and reconstruction take part in the objective only; see the objective cases"
+NO_LSTM_COMPILER = "torch neither compiles an LSTM with fullgraph=True nor exports one with a changing length"
 DEAD_GATE = "the released gates have no gradient (deviation 1)"
 MASKED = (Streams("inputs", WIDTHS, masks="masks", present="present"),)
 ALIGNED = (Streams("inputs", WIDTHS, aligned=True),)
@@ -23,7 +24,17 @@ SMALL = {
         "encoder_blocks": 1,
         "encoder_kernel_size": 3,
         "feedforward_features": 8,
-    }
+    },
+    "mea": {
+        "features": 8,
+        "hidden_features": 6,
+        "num_heads": 2,
+        "encoder_blocks": 1,
+        "kernel_size": 3,
+        "feedforward_features": 8,
+        "psa_layers": 2,
+        "hca_layers": 1,
+    },
 }
 NO_DROPOUT = {
     "rtil": dict.fromkeys(
@@ -37,7 +48,8 @@ NO_DROPOUT = {
             "discriminator_dropout",
         ),
         0.0,
-    )
+    ),
+    "mea": dict.fromkeys(("encoder_dropout", "dropout", "head_dropout", "discriminator_dropout"), 0.0),
 }
 
 
@@ -55,11 +67,10 @@ class Training(nn.Module):
 
 def _codes(output):
     named = {"prediction": output.prediction, "fused": output.fused, "shared": output.shared, "private": output.private}
-    return (
-        named | {"reconstruction": output.reconstruction}
-        if next(iter(output.reconstruction.values())).ndim == 3
-        else named
-    )
+    reconstruction = getattr(output, "reconstruction", None)
+    if reconstruction is None or next(iter(reconstruction.values())).ndim != 3:
+        return named
+    return named | {"reconstruction": reconstruction}
 
 
 def _model(
@@ -74,11 +85,11 @@ def _model(
     exempt=None,
     **settings,
 ):
-    public = {"rtil": "models.RTIL"}[name]
+    public = {"rtil": "models.RTIL", "mea": "models.MEA"}[name]
     settings = {**SMALL[name], **({} if dropout else NO_DROPOUT[name]), **settings}
 
     def build(widths):
-        settings_of_names = {"query": next(iter(widths))} if "published" not in settings else {}
+        settings_of_names = {"query": next(iter(widths))} if name == "rtil" and "published" not in settings else {}
         model = create_model(name, modalities=widths, num_outputs=outputs, task=task, **settings_of_names, **settings)
         return Training(model) if train else model
 
@@ -92,7 +103,8 @@ def _model(
             *((Labels("target", outputs),) if train and task == "classification" else ()),
         ),
         outputs=None if train else _codes,
-        masked_by={} if train else CODES,
+        # The codes of MEA have no frames left.
+        masked_by=CODES if name == "rtil" and not train else {},
         modes=("eval",) if dropout else ("train", "eval"),
         exempt=exempt or {},
     )
@@ -131,8 +143,51 @@ CASES = [
         dropout=True,
         exempt={"parameters_learn": DEAD_GATE, "derivative": REVERSED, "batch_independence": BATCH_STATISTIC},
     ),
+    _model("mea", "default", exempt={"parameters_learn": OBJECTIVE}),
+    _model(
+        "mea",
+        "objective",
+        train=True,
+        # This is the case that is compiled, which takes a minute: one step of the cross-modal attention has to do.
+        mixed=False,
+        fine=False,
+        exempt={"derivative": REVERSED, "batch_independence": BATCH_STATISTIC},
+    ),
+    _model(
+        "mea",
+        "objective-classification",
+        train=True,
+        task="classification",
+        outputs=3,
+        # Nothing is detached or reversed here, so that the gradient is the derivative.
+        omega_grad=True,
+        reversal_strength=-1.0,
+        disparity="cka",
+        mixed=False,
+        coarse=False,
+        exempt={"batch_independence": BATCH_STATISTIC},
+    ),
+    _model(
+        "mea",
+        "mosi",
+        preset="mosi",
+        num_heads=4,
+        fine=False,
+        exempt={
+            "parameters_learn": OBJECTIVE,
+            "compiles": NO_LSTM_COMPILER,
+            "exports": NO_LSTM_COMPILER,
+            "vmap": "torch has no batching rule for an LSTM",
+        },
+    ),
+    _model("mea", "no-psa", psa_layers=0, mixed=False, fine=False, exempt={"parameters_learn": OBJECTIVE}),
+    _model("mea", "no-hca", hca_layers=0, exempt={"parameters_learn": OBJECTIVE}),
+    _model("mea", "concat", fusion="concat", psa_layers=1, hca_layers=0, exempt={"parameters_learn": OBJECTIVE}),
 ]
 NO_CASE = {
+    "models.MEAObjective": "the result of MEA.objective",
+    "models.MEAOutput": "the result of MEA",
+    "models.MEASettings": "the settings of MEA",
     "models.RTILObjective": "the result of RTIL.objective",
     "models.RTILOutput": "the result of RTIL",
     "models.RTILSettings": "the settings of RTIL",

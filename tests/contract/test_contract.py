@@ -4,15 +4,18 @@ import pytest
 
 from mmdisentangle import functional, models, nn
 from mmdisentangle.testing import CHECKS, check_contract, contract_parameters
-from tests.contract import cases_functional, cases_models, cases_nn
+from tests.contract import cases_functional, cases_graph, cases_mea, cases_models, cases_nn
 
-CASES = [*cases_functional.CASES, *cases_nn.CASES, *cases_models.CASES]
-NO_CASE = cases_functional.NO_CASE | cases_nn.NO_CASE | cases_models.NO_CASE
+CASES = [*cases_functional.CASES, *cases_graph.CASES, *cases_nn.CASES, *cases_mea.CASES, *cases_models.CASES]
+NO_CASE = cases_functional.NO_CASE | cases_graph.NO_CASE | cases_nn.NO_CASE | cases_mea.NO_CASE | cases_models.NO_CASE
 ROOMS = {"functional": functional, "nn": nn, "models": models}
 
 
 # Compiling a fusion or a model takes many seconds; these variants share the graph of another but for a line or two.
 COMPILED_AS_ANOTHER = {
+    "nn.DecoupledGraphFusion[utterance-self-loops-mean]",
+    "nn.DecoupledGraphFusion[frame-paper]",
+    "nn.DecoupledGraphFusion[frame-attention]",
     "nn.TextDrivenFusion[soft]",
     "nn.TextDrivenFusion[off]",
     "nn.TextDrivenFusion[rates]",
@@ -21,6 +24,18 @@ COMPILED_AS_ANOTHER = {
     "models.RTIL[hard]",
     "models.RTIL[objective-classification]",
     "models.RTIL[published]",
+    "nn.DoubleDiscriminator[input]",
+    "nn.DoubleDiscriminator[literal]",
+    "nn.DoubleDiscriminator[unweighted]",
+    "nn.HierarchicalCrossModalAttention[updated-sources]",
+    "nn.PredictiveSelfAttention[logit]",
+    "nn.PredictiveSelfAttention[paper]",
+    "nn.PredictiveSelfAttention[dropout]",
+    "models.MEA[default]",
+    "models.MEA[objective-classification]",
+    "models.MEA[no-psa]",
+    "models.MEA[no-hca]",
+    "models.MEA[concat]",
 }
 
 
