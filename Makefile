@@ -5,7 +5,7 @@ PYTHON ?= python3
 # Processes that run the tests; each of them computes with one thread.
 WORKERS ?= 2
 # What `make bench` runs: modules of benchmarks/.
-BENCHMARKS ?= temporal_invariance rtil_step
+BENCHMARKS ?= temporal_invariance frame_fusion rtil_step
 # More options for pytest, for instance: make test-quick PYTEST_ARGS="-k reversal"
 PYTEST_ARGS ?=
 

@@ -8,8 +8,13 @@ import argparse
 import subprocess
 import sys
 
-NEEDING_NOTHING = ("temporal_invariance", "rtil_step", "basic_motions")
-QUICK = {"temporal_invariance": ["--rounds", "3"], "rtil_step": ["--quick"], "basic_motions": ["--seeds", "1"]}
+NEEDING_NOTHING = ("temporal_invariance", "frame_fusion", "rtil_step", "basic_motions")
+QUICK = {
+    "temporal_invariance": ["--rounds", "3"],
+    "frame_fusion": ["--quick"],
+    "rtil_step": ["--quick"],
+    "basic_motions": ["--seeds", "1"],
+}
 
 
 def main() -> None:
