@@ -22,7 +22,10 @@ class LateFusionObjective(NamedTuple):
 
 
 class LateFusion(nn.Module):
-    """RTIL's encoder for every modality, mean and maximum over real frames, concatenation, one hidden layer."""
+    """RTIL's encoder for every modality, mean and maximum over real frames, concatenation, one hidden layer.
+
+    A missing modality counts as zeros; whether that is told from a real code is up to the hidden layer.
+    """
 
     def __init__(
         self,
@@ -34,7 +37,7 @@ class LateFusion(nn.Module):
         head_features: int = 128,
         encoder_blocks: int = 4,
         head_dropout: float = 0.3,
-        label_smoothing: float = 0.0,
+        **task_settings: Any,
     ) -> None:
         super().__init__()
         self.modalities = tuple(modalities)
@@ -51,7 +54,7 @@ class LateFusion(nn.Module):
             nn.Dropout(head_dropout),
             nn.Linear(head_features, num_outputs),
         )
-        self.task_term = TaskTerm(task, num_outputs, label_smoothing=label_smoothing)
+        self.task_term = TaskTerm(task, num_outputs, **task_settings)
 
     def forward(
         self,
@@ -65,9 +68,10 @@ class LateFusion(nn.Module):
             mask = masks[name]
             code = self.encoders[name](inputs[name], mask)
             # An empty row has no largest frame; it counts as zero, like its mean.
-            largest = code.masked_fill(~mask.unsqueeze(-1), -torch.inf).amax(1)
+            largest = code.masked_fill(~mask.unsqueeze(-1), -torch.inf)
+            largest = largest.amax(1) if mask.shape[1] else code.sum(1)
             pooled += [masked_mean(code, mask, 1), torch.where(mask.any(1, keepdim=True), largest, 0.0)]
-        return LateFusionOutput(self.head(torch.cat(pooled, -1)))
+        return LateFusionOutput(self.task_term.in_units(self.head(torch.cat(pooled, -1))))
 
     def objective(self, output: LateFusionOutput, target: Tensor) -> LateFusionObjective:
         task = self.task_term(output.prediction, target)

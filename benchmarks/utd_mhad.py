@@ -1,8 +1,9 @@
 """Accuracy on UTD-MHAD: 27 actions, three sensors of unequal rates and lengths, people never seen in training.
 
-    python -m benchmarks.utd_mhad --data FOLDER/utd_mhad.npz                 # 6 rows x 5 seeds
-    python -m benchmarks.utd_mhad --data FOLDER/utd_mhad.npz --quick         # 6 rows, 2 epochs each: does everything
-    run? python -m benchmarks.utd_mhad --data FOLDER/utd_mhad.npz --validate rtil adversarial_weight=0.1
+    python -m benchmarks.utd_mhad --data FOLDER/utd_mhad.npz                 # 7 rows x 5 seeds
+    python -m benchmarks.utd_mhad --data FOLDER/utd_mhad.npz --ablations --seeds 3   # MEA without one part at a time
+    python -m benchmarks.utd_mhad --data FOLDER/utd_mhad.npz --quick         # every row, 2 epochs: does everything run?
+    python -m benchmarks.utd_mhad --data FOLDER/utd_mhad.npz --validate rtil adversarial_weight=0.1
 
 Training subjects 1, 3, 5, 7, test subjects 2, 4, 6, 8. Every row has the same clips, features, augmentation, optimiser
 and number of epochs; the weights are those of the last epoch, so nothing is selected on test subjects. `--validate`
@@ -11,22 +12,19 @@ not read the test subjects at all. Finished runs are kept in `--cache`, so an in
 stopped.
 """
 
-import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import nn
 
 from benchmarks._measure import write
+from benchmarks._runs import cached, in_processes, model_settings, parse, parser, summary
 from benchmarks.baselines import LateFusion
 from benchmarks.utd_mhad_data import (
     MODALITIES,
@@ -36,7 +34,7 @@ from benchmarks.utd_mhad_data import (
     inertial_statistics,
     read_clips,
 )
-from mmdisentangle.models import RTIL
+from mmdisentangle.models import MEA, RTIL
 from mmdisentangle.training import fit, load_config
 
 SETTINGS = [
@@ -73,10 +71,26 @@ class Row:
     settings: tuple[str, ...] = ()
 
 
+MEA_SIZES = {
+    "hidden_features": HIDDEN,
+    "num_heads": 2,
+    "feedforward_features": 80,
+    "hca_layers": 1,
+    "dropout": 0.0,
+}
+
+
+def _mea_row(**settings: Any) -> Row:
+    model = partial(MEA, label_smoothing=SMOOTHING, **{**MEA_SIZES, **settings})
+    return Row(model, settings=("training.reversal.schedule=none",))
+
+
 ROWS = {
     "rtil": Row(_rtil(feedforward_features=256)),
     # Streams are resampled to the skeleton's length; the reversal keeps the released strength of 1 throughout.
     "rtil_published": Row(_rtil(published=True), aligned=True, settings=("training.reversal.schedule=none",)),
+    # The reversal keeps the paper's strength of 1 throughout; the weight of the adversarial terms is .03 anyway.
+    "mea": _mea_row(),
     # The hidden layer is widened until the parameters are those of RTIL.
     "late_fusion": Row(_late_fusion(head_features=580)),
     "skeleton": Row(_late_fusion(), ("skeleton",)),
@@ -84,8 +98,22 @@ ROWS = {
     "gyro": Row(_late_fusion(), ("gyro",)),
 }
 
+# MEA without one part, or with another in its place; fewer epochs, so these rows compare with each other alone.
+ABLATIONS = {
+    "mea": _mea_row(),
+    "no_psa": _mea_row(psa_layers=0),
+    "no_hca": _mea_row(hca_layers=0),
+    "no_adversary": _mea_row(adversarial_weight=0.0),
+    "no_importance": _mea_row(importance_weights=False),
+    "concat": _mea_row(fusion="concat"),
+    "add": _mea_row(fusion="add"),
+    "multiply": _mea_row(fusion="multiply"),
+}
+ABLATION_EPOCHS = 15
+
 
 def run(
+    chosen: Row,
     row: str,
     seed: int,
     data: Path,
@@ -96,7 +124,6 @@ def run(
 ) -> dict[str, Any]:
     """Train one row with one seed and score it on the other subjects."""
     torch.set_num_threads(1)
-    chosen = ROWS[row]
     config = load_config(overrides=[*settings, *chosen.settings, f"seed={seed}"])
     training, scored = read_clips(data, train_on), read_clips(data, score_on)
     preparation = Preparation(
@@ -122,31 +149,10 @@ def run(
     }
 
 
-def cached_run(cache: Path, row: str, seed: int, **arguments: Any) -> dict[str, Any]:
-    """`run`, unless the cache holds its result already."""
-    path = cache / f"{row}-{seed}.json"
-    if path.is_file():
-        return json.loads(path.read_text(encoding="utf-8"))
-    result = run(row, seed, **arguments)
-    cache.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps(result), encoding="utf-8")
-    unfinished.replace(path)
-    print(f"{row:15} seed {seed}: accuracy {result['accuracy']:.3f} after {result['seconds']:.0f} s", flush=True)
-    return result
-
-
-def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Mean and standard deviation over seeds."""
-    scores = {}
-    for name in ("accuracy", "macro_f1", "seconds"):
-        values = [entry[name] for entry in runs]
-        scores[name] = {
-            "mean": statistics.mean(values),
-            "std": statistics.stdev(values) if len(values) > 1 else 0.0,
-            "values": values,
-        }
-    return {"parameters": runs[0]["parameters"], "seeds": [entry["seed"] for entry in runs], **scores}
+def report(result: dict[str, Any]) -> str:
+    """A line about one finished run."""
+    accuracy, seconds = result["accuracy"], result["seconds"]
+    return f"{result['row']:15} seed {result['seed']}: accuracy {accuracy:.3f} after {seconds:.0f} s"
 
 
 def validate(data: Path, row: str, overrides: dict[str, Any], settings: list[str], subjects: list[int]) -> None:
@@ -154,7 +160,7 @@ def validate(data: Path, row: str, overrides: dict[str, Any], settings: list[str
     scores = []
     for subject in subjects:
         rest = tuple(other for other in TRAINING_SUBJECTS if other != subject)
-        result = run(row, 0, data, overrides, settings, rest, (subject,))
+        result = run(ROWS[row], row, 0, data, overrides, settings, rest, (subject,))
         scores.append(result["accuracy"])
         terms = ", ".join(f"{name[6:]} {value:.3f}" for name, value in result["training"].items())
         print(f"subject {subject}: {scores[-1]:.3f} ({result['seconds']:.0f} s; {terms})", flush=True)
@@ -162,49 +168,39 @@ def validate(data: Path, row: str, overrides: dict[str, Any], settings: list[str
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="utd_mhad.npz")
-    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--workers", type=int, default=1, help="runs at a time, one thread each")
-    parser.add_argument("--cache", type=Path, default=Path("runs/utd_mhad"), help="where finished runs are kept")
-    parser.add_argument("--quick", action="store_true", help="one seed, two epochs, nothing kept")
-    parser.add_argument(
-        "--validate", nargs="+", metavar=("ROW", "key=value"), help="leave-one-subject-out on training subjects"
-    )
-    parser.add_argument(
+    options = parser(__doc__, ROWS, "utd_mhad.npz", Path("runs/utd_mhad"))
+    options.add_argument(
         "--subjects", type=int, nargs="+", default=list(TRAINING_SUBJECTS), help="left out by --validate"
     )
-    parser.add_argument(
-        "--set", dest="settings", nargs="*", default=[], help="training settings, as of the command line"
-    )
-    arguments = parser.parse_args()
-    if not arguments.data.is_file():
-        parser.error(f"--data: {arguments.data} is no file; UTD-MHAD is not part of this project.")
-    settings = SETTINGS + arguments.settings + (["training.max_epochs=2"] if arguments.quick else [])
+    options.add_argument("--ablations", action="store_true", help="parts of MEA one at a time, instead of the rows")
+    arguments = parse(options)
+    settings = SETTINGS + arguments.settings
     if arguments.validate:
         row, *given = arguments.validate
-        overrides = {key: yaml.safe_load(value) for key, _, value in (entry.partition("=") for entry in given)}
-        validate(arguments.data, row, overrides, settings, arguments.subjects)
+        validate(arguments.data, row, model_settings(given), settings, arguments.subjects)
         return
-    jobs = [(row, seed) for seed in range(1 if arguments.quick else arguments.seeds) for row in arguments.rows]
-    with ProcessPoolExecutor(arguments.workers) as pool:
-        call = run if arguments.quick else partial(cached_run, arguments.cache)
-        pending = [
-            pool.submit(
-                call,
-                row,
-                seed,
-                data=arguments.data,
-                overrides={},
-                settings=settings,
-                train_on=TRAINING_SUBJECTS,
-                score_on=TEST_SUBJECTS,
-            )
-            for row, seed in jobs
-        ]
-        runs = [future.result() for future in pending]
-    rows = {row: summary([entry for entry in runs if entry["row"] == row]) for row in arguments.rows}
+    table, name, cache = {row: ROWS[row] for row in arguments.rows}, "utd_mhad", arguments.cache
+    if arguments.ablations:
+        table, name, cache = ABLATIONS, "utd_mhad_ablations", arguments.cache / "ablations"
+        settings = [*settings, f"training.max_epochs={ABLATION_EPOCHS}"]
+    settings += ["training.max_epochs=2"] if arguments.quick else []
+    common = {
+        "data": arguments.data,
+        "overrides": {},
+        "settings": settings,
+        "train_on": TRAINING_SUBJECTS,
+        "score_on": TEST_SUBJECTS,
+    }
+    calls = []
+    for seed in range(1 if arguments.quick else arguments.seeds):
+        for row, chosen in table.items():
+            call = partial(run, chosen, row=row, seed=seed, **common)
+            calls.append(call if arguments.quick else partial(cached, cache / f"{row}-{seed}.json", call, report))
+    runs = in_processes(calls, arguments.workers)
+    rows = {
+        row: summary([entry for entry in runs if entry["row"] == row], ("accuracy", "macro_f1", "seconds"))
+        for row in table
+    }
     for row, scores in rows.items():
         accuracy = scores["accuracy"]
         print(
@@ -212,7 +208,7 @@ def main() -> None:
             f"{scores['parameters']:7d} parameters   {scores['seconds']['mean']:.0f} s a run"
         )
     if not arguments.quick:
-        write("utd_mhad", {"settings": settings, "hidden_features": HIDDEN, "rows": rows})
+        write(name, {"settings": settings, "hidden_features": HIDDEN, "rows": rows})
 
 
 if __name__ == "__main__":
