@@ -207,7 +207,7 @@ def main() -> None:
             f"{row:15} accuracy {accuracy['mean']:.3f} +- {accuracy['std']:.3f}   "
             f"{scores['parameters']:7d} parameters   {scores['seconds']['mean']:.0f} s a run"
         )
-    if not arguments.quick:
+    if not arguments.quick and (arguments.ablations or list(table) == list(ROWS)):
         write(name, {"settings": settings, "hidden_features": HIDDEN, "rows": rows})
 
 
