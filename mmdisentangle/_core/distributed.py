@@ -55,6 +55,12 @@ def gather_samples(x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | Non
     return _all_gather(_lengthen(x, missing)), _all_gather(_lengthen(mask, missing).to(torch.uint8)).bool()
 
 
+def gather_pairs(x: Tensor, y: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """`gather_samples` of two tensors of the same samples, which share one mask."""
+    gathered_x, gathered_mask = gather_samples(x, mask)
+    return gathered_x, gather_samples(y, mask)[0], gathered_mask
+
+
 def _all_gather(x: Tensor) -> Tensor:
     gathered: Tensor = _AllGather.apply(x)  # type: ignore[no-untyped-call]
     return gathered.flatten(0, 1)

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from mmdisentangle._core.distributed import gather_samples
+from mmdisentangle._core.distributed import gather_pairs
 from mmdisentangle.functional._kernel_dependence import DependenceKernel, check_dependence
 from mmdisentangle.functional.cka import cka
 
@@ -51,8 +51,7 @@ class CKALoss(nn.Module):
     def forward(self, x: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the loss; ``mask [N]`` is True where the sample has both codes."""
         if self.gather:
-            given = mask
-            (x, mask), (y, _) = gather_samples(x, given), gather_samples(y, given)
+            x, y, mask = gather_pairs(x, y, mask)
         return cka(x, y, kernel=self.kernel, unbiased=self.unbiased, mask=mask, bandwidth=self.bandwidth)
 
     def extra_repr(self) -> str:

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from mmdisentangle._core.checks import check_flag
-from mmdisentangle._core.distributed import gather_samples
+from mmdisentangle._core.distributed import gather_pairs
 from mmdisentangle.functional._kernel_dependence import DependenceKernel, check_dependence
 from mmdisentangle.functional.hsic import hsic
 
@@ -57,8 +57,7 @@ class HSICLoss(nn.Module):
     def forward(self, x: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the loss; ``mask [N]`` is True where the sample has both codes."""
         if self.gather:
-            given = mask
-            (x, mask), (y, _) = gather_samples(x, given), gather_samples(y, given)
+            x, y, mask = gather_pairs(x, y, mask)
         return hsic(
             x,
             y,

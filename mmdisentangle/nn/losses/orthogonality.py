@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from mmdisentangle._core.checks import check_choice
-from mmdisentangle._core.distributed import gather_samples
+from mmdisentangle._core.distributed import gather_pairs
 from mmdisentangle.functional.orthogonality import ORTHOGONALITY_FORMS, OrthogonalityForm, orthogonality
 
 
@@ -43,8 +43,7 @@ class OrthogonalityLoss(nn.Module):
     def forward(self, x: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the loss; ``mask [N]`` is True where the sample has both codes."""
         if self.gather:
-            given = mask
-            (x, mask), (y, _) = gather_samples(x, given), gather_samples(y, given)
+            x, y, mask = gather_pairs(x, y, mask)
         return orthogonality(x, y, form=self.form, mask=mask)
 
     def extra_repr(self) -> str:
