@@ -595,16 +595,3 @@ def test_no_warning_in_corrected_mode():
 def test_bad_settings(exception, words, settings):
     with expect.error(exception, *words):
         RTIL(WIDTHS, **settings)
-
-
-@pytest.mark.bad_input
-def test_bad_calls():
-    model, inputs = build(), batch()
-    with expect.error(ModalityError, "RTIL: inputs lacks 'audio'"):
-        model({"text": inputs["text"], "vision": inputs["vision"]})
-    with expect.error(ShapeError, "RTIL: inputs['audio']", "2 features", "got 3"):
-        model({**inputs, "audio": normal(0, 5, 9, 3)})
-    with expect.error(DtypeError, "RTIL: masks['audio']", "boolean", "int64"):
-        model(inputs, {"audio": torch.ones(5, 9).long()})
-    with expect.error(ShapeError, "objective: target", "[5, 1] or [5]", "[4]"):
-        model.objective(model(inputs), torch.zeros(4))
