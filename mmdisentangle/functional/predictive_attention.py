@@ -74,7 +74,7 @@ def predictive_attention(
 
     Numerics:
         Padded rows and columns of the maps are zeroed before the convolution, as its own border is, so that padding
-        cannot be seen through it. Softmax and convolution run in float32 for half-precision input.
+        cannot be seen through it. GELU and every softmax run in float32 for half-precision input.
 
     Deviations:
         The paper's form takes the softmax of a softmax, which is nearly uniform on long sequences: with mu = 0.25 and a
