@@ -421,7 +421,16 @@ def test_terms_do_not_see_padding():
 
 
 @pytest.mark.parametrize("missing", ["text", "audio", "vision"])
-@pytest.mark.parametrize("settings", [{}, PRINTED, {"fusion": "multiply"}], ids=["default", "printed", "multiply"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        PRINTED,
+        {"fusion": "multiply"},
+        {"weighting": "flatten", "num_frames": {"text": 6, "audio": 9, "vision": 4}},
+    ],
+    ids=["default", "printed", "multiply", "flatten"],
+)
 def test_three_ways_to_say_missing(missing, settings):
     model, inputs = build(**settings), batch()
     lacking = torch.tensor([False, True, False, True, False])

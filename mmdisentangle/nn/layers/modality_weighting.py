@@ -125,6 +125,9 @@ class ModalityWeighting(nn.Module):
 
     def _flat(self, name: str, x: Tensor, mask: Tensor | None) -> Tensor:
         assert self.num_frames is not None
+        if x.shape[1] == 0:
+            # The modality is missing from the whole batch.
+            return x.new_zeros(x.shape[0], self.num_frames[name] * self.features)
         if x.shape[1] != self.num_frames[name]:
             raise ShapeError(
                 f"ModalityWeighting: sequences[{name!r}] must have {self.num_frames[name]} frames for form='flatten', "
