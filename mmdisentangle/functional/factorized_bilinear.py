@@ -2,10 +2,10 @@
 
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import dropout as apply_dropout
 from torch.nn.functional import linear
 
 from mmdisentangle._core.checks import check_count, check_float, check_number, check_tensor
+from mmdisentangle._core.dropout import dropout as apply_dropout
 from mmdisentangle._core.errors import DtypeError, ShapeError
 from mmdisentangle._core.numerics import unit_vectors
 

@@ -24,6 +24,7 @@ from mmdisentangle.nn import (
     RecurrentEncoder,
     TemporalConvEncoder,
 )
+from mmdisentangle.nn._dropout import Dropout
 from mmdisentangle.nn._modality_modules import ModalityModules
 
 
@@ -141,12 +142,10 @@ class MEA(MultimodalModel):
         )
         fused = self.fusion.out_features
         hidden = (
-            []
-            if s.head_features is None
-            else [nn.Linear(fused, s.head_features), nn.GELU(), nn.Dropout(s.head_dropout)]
+            [] if s.head_features is None else [nn.Linear(fused, s.head_features), nn.GELU(), Dropout(s.head_dropout)]
         )
         last = fused if s.head_features is None else s.head_features
-        self.head = nn.Sequential(nn.Dropout(s.head_dropout), *hidden, nn.Linear(last, num_outputs))
+        self.head = nn.Sequential(Dropout(s.head_dropout), *hidden, nn.Linear(last, num_outputs))
         self.discriminator = DoubleDiscriminator(
             self.modalities,
             s.hidden_features,

@@ -29,6 +29,7 @@ from mmdisentangle.nn import (
     TemporalInvariantLoss,
     TextDrivenFusion,
 )
+from mmdisentangle.nn._dropout import Dropout
 from mmdisentangle.nn._modality_modules import ModalityModules
 from mmdisentangle.nn.fusion.text_driven import default_query
 
@@ -155,7 +156,7 @@ class RTIL(MultimodalModel):
         )
         self.head = nn.Sequential(
             nn.Linear(self.fusion.out_features, width),
-            nn.Dropout(s.head_dropout),
+            Dropout(s.head_dropout),
             nn.ReLU(),
             nn.Linear(width, num_outputs),
         )

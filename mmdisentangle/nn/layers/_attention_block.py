@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from mmdisentangle._core.checks import check_choice, check_count, check_flag, check_number
 from mmdisentangle._core.errors import SettingError
 from mmdisentangle._core.numerics import zero_where_invalid
+from mmdisentangle.nn._dropout import Dropout
 
 AttentionScale: TypeAlias = Literal["head", "model"]
 
@@ -63,7 +64,7 @@ class AttentionBlock(nn.Module):
             nn.GELU(),
             nn.Linear(feedforward_features, features),
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def _heads(self, x: Tensor) -> Tensor:
         return rearrange(x, "batch time (heads features) -> batch heads time features", heads=self.num_heads)

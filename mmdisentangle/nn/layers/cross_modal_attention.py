@@ -8,6 +8,7 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 from mmdisentangle._core.checks import check_count, check_float, check_mask, check_number, check_width
 from mmdisentangle._core.errors import SettingError, ShapeError
 from mmdisentangle._core.numerics import zero_where_invalid
+from mmdisentangle.nn._dropout import Dropout
 
 
 class CrossModalAttention(nn.Module):
@@ -63,7 +64,7 @@ class CrossModalAttention(nn.Module):
         self.key = nn.Linear(self.context_features, features, bias=False)
         self.value = nn.Linear(self.context_features, features, bias=False)
         self.output = nn.Linear(features, features)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, query: Tensor, context: Tensor, context_mask: Tensor | None = None) -> Tensor:
         """Attend from every query frame to the real context frames."""

@@ -10,6 +10,7 @@ from mmdisentangle._core.checks import check_choice, check_count, check_flag, ch
 from mmdisentangle._core.errors import ShapeError
 from mmdisentangle._core.modalities import modality_names
 from mmdisentangle._core.numerics import at_least_float32, zero_where_invalid
+from mmdisentangle.nn._dropout import Dropout
 from mmdisentangle.nn.layers._pooled_codes import pooled_codes
 from mmdisentangle.nn.layers.gradient_reversal import GradientReversal
 
@@ -115,7 +116,7 @@ class DoubleDiscriminator(nn.Module):
         self.reversal = GradientReversal(strength)
         self.importance = nn.Linear(in_features, classes) if importance_weights else None
         self.discriminator = nn.Sequential(
-            nn.Linear(in_features, hidden_features), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden_features, classes)
+            nn.Linear(in_features, hidden_features), nn.GELU(), Dropout(dropout), nn.Linear(hidden_features, classes)
         )
 
     def forward(

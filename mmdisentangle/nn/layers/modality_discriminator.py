@@ -14,6 +14,7 @@ from mmdisentangle._core.checks import (
 from mmdisentangle._core.modalities import modality_names
 from mmdisentangle._core.numerics import at_least_float32, zero_where_invalid
 from mmdisentangle.functional import cosine_logits, cosine_margin_loss
+from mmdisentangle.nn._dropout import Dropout
 from mmdisentangle.nn.layers._pooled_codes import pooled_codes
 from mmdisentangle.nn.layers.gradient_reversal import GradientReversal
 
@@ -111,7 +112,7 @@ class ModalityDiscriminator(nn.Module):
         self.in_features = in_features
         self.loss, self.scale, self.margin, self.prototype_penalty = loss, scale, margin, prototype_penalty
         self.reversal = GradientReversal(strength)
-        self.hidden = nn.Sequential(nn.Linear(in_features, hidden_features), nn.ReLU(), nn.Dropout(dropout))
+        self.hidden = nn.Sequential(nn.Linear(in_features, hidden_features), nn.ReLU(), Dropout(dropout))
         self.classifier = nn.Linear(hidden_features, len(self.modalities), bias=loss == "cross_entropy")
 
     def forward(

@@ -7,6 +7,7 @@ from torch.nn.functional import gelu
 from mmdisentangle._core.checks import check_count, check_float, check_mask, check_number, check_width
 from mmdisentangle._core.errors import SettingError
 from mmdisentangle._core.numerics import zero_where_invalid
+from mmdisentangle.nn._dropout import Dropout
 
 
 class TemporalConvEncoder(nn.Module):
@@ -91,7 +92,7 @@ class _Block(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(features)
         self.convolution = FrameConvolution(features, features, kernel_size, dilation=dilation)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         change: Tensor = self.dropout(self.convolution(zero_where_invalid(gelu(self.norm(x)), mask)))

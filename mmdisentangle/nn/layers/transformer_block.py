@@ -9,6 +9,8 @@ from torch.nn.functional import scaled_dot_product_attention
 from mmdisentangle._core.checks import check_choice, check_count, check_float, check_mask, check_number, check_width
 from mmdisentangle._core.errors import SettingError
 from mmdisentangle._core.numerics import zero_where_invalid
+from mmdisentangle.functional._feed_forward import relu_feed_forward
+from mmdisentangle.nn._dropout import Dropout
 
 FeedForwardActivation: TypeAlias = Literal["relu", "gelu"]
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU}
@@ -69,14 +71,14 @@ class TransformerBlock(nn.Module):
         self.features, self.num_heads, self.attention_dropout = features, num_heads, attention_dropout
         self.attention_input = nn.Linear(features, 3 * features)
         self.attention_output = nn.Linear(features, features)
-        self.feedforward = nn.Sequential(
+        self.feedforward = _FeedForward(
             nn.Linear(features, feedforward_features),
             _ACTIVATIONS[activation](),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(feedforward_features, features),
         )
         self.norm_attention, self.norm_feedforward = nn.LayerNorm(features), nn.LayerNorm(features)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         nn.init.xavier_uniform_(self.attention_input.weight)
         nn.init.zeros_(self.attention_input.bias)
         nn.init.zeros_(self.attention_output.bias)
@@ -104,3 +106,19 @@ class TransformerBlock(nn.Module):
         x = self.norm_attention(x + self.dropout(self.attention_output(attended)))
         x = self.norm_feedforward(x + self.dropout(self.feedforward(x)))
         return zero_where_invalid(x, mask)
+
+
+class _FeedForward(nn.Sequential):
+    """Linear map, activation, dropout, linear map."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        first, activation, dropout, last = self
+        if not isinstance(activation, nn.ReLU):
+            transformed: Tensor = last(dropout(activation(first(input))))
+            return transformed
+        assert isinstance(first, nn.Linear)
+        assert isinstance(dropout, Dropout)
+        assert isinstance(last, nn.Linear)
+        return relu_feed_forward(
+            input, first.weight, first.bias, last.weight, last.bias, p=dropout.p, training=dropout.training
+        )
