@@ -4,8 +4,6 @@
 PYTHON ?= python3
 # Processes that run the tests; each of them computes with one thread.
 WORKERS ?= 2
-# What `make bench` runs: modules of benchmarks/.
-BENCHMARKS ?= temporal_invariance frame_fusion rtil_step
 # More options for pytest, for instance: make test-quick PYTEST_ARGS="-k reversal"
 PYTEST_ARGS ?=
 
@@ -23,7 +21,7 @@ SHELL := bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test test-quick test-main test-types test-oldest check lint types imports doctests format bench wheel clean
+.PHONY: help demo test test-quick test-main test-types test-oldest check lint types imports doctests format bench bench-check wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -40,8 +38,11 @@ test-quick: $(VENV)/.stamp-test ## the suite without its slow and compiling test
 
 check: lint types imports doctests ## the static checks: ruff, mypy, import-linter; and every example in the documents
 
-bench: $(VENV)/.stamp-train ## measure speed and memory anew and rewrite benchmarks/results (BENCHMARKS="NAME ..." to choose)
-	for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name; done
+bench: $(VENV)/.stamp-bench ## measure speed and memory on the CPU, a quarter of an hour; rewrites results, docs/speed.md and plots
+	$(BIN)/python -m benchmarks
+
+bench-check: $(VENV)/.stamp-bench ## do the measured ratios still hold? minutes; fails where one got worse
+	$(BIN)/python -m benchmarks --check
 
 format: $(VENV)/.stamp-dev ## rewrite the code in the project's format
 	$(BIN)/ruff check --fix .
@@ -121,4 +122,10 @@ $(VENV)/.stamp-torch: constraints.txt | $(VENV)/.stamp-python
 
 $(VENV)/.stamp-train $(VENV)/.stamp-test $(VENV)/.stamp-dev: $(VENV)/.stamp-%: pyproject.toml $(VENV)/.stamp-torch
 	$(PIP) -c constraints.txt -e '.[$*]'
+	touch $@
+
+# pytorch-adapt pins versions years old; its gradient reversal needs none of them.
+$(VENV)/.stamp-bench: pyproject.toml constraints.txt $(VENV)/.stamp-train
+	$(PIP) -c constraints.txt -e '.[bench]'
+	$(PIP) --no-deps "$$(grep '^pytorch-adapt==' constraints.txt)"
 	touch $@

@@ -36,5 +36,5 @@ def safe_sqrt(x: Tensor) -> Tensor:
 def unit_vectors(x: Tensor, *, detach_norm: bool = False) -> Tensor:
     """Scale the last axis to length one; zero vectors stay zero, with a finite gradient."""
     norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    norm = torch.where(norm > 0, norm, torch.ones_like(norm))
+    norm = norm + (norm == 0)
     return x / (norm.detach() if detach_norm else norm)

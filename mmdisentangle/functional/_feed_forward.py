@@ -22,7 +22,7 @@ from mmdisentangle._core.dropout import (
 )
 
 # Entries of the hidden layer from which on it is not kept, and of one chunk of it.
-_RECOMPUTED_FROM = 1 << 23
+_RECOMPUTED_FROM = 1 << 22
 _CHUNK_ENTRIES = 1 << 18
 
 

@@ -104,6 +104,6 @@ def cosine_margin_loss(
     cosines = cosine_logits(features, prototypes)
     # one_hot would read the values of target, which costs a device synchronisation.
     is_true_class = torch.arange(prototypes.shape[0], device=target.device) == target.unsqueeze(-1)
-    handicap = margin * is_true_class.to(cosines.dtype)
-    terms = cross_entropy(scale * (cosines - handicap), target, reduction="none")
+    logits = torch.add(scale * cosines, is_true_class, alpha=-scale * margin)
+    terms = cross_entropy(logits, target, reduction="none")
     return reduce_terms(zero_where_invalid(terms, mask), mask, reduction)

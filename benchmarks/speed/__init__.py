@@ -1,0 +1,1 @@
+"""Time and memory of every part against the length of its input: `python -m benchmarks`."""

@@ -1,0 +1,59 @@
+"""Whole models, objective included, in one graph that serves every batch size and length."""
+
+import pytest
+import torch
+
+from mmdisentangle.models import create_model
+
+WIDTHS = {"text": 5, "audio": 3}
+SETTINGS = {
+    "rtil": {"hidden_features": 8, "feedforward_features": 16},
+    "mea": {
+        "features": 8,
+        "hidden_features": 6,
+        "num_heads": 2,
+        "encoder_blocks": 1,
+        "feedforward_features": 8,
+        "psa_layers": 2,
+        "hca_layers": 1,
+    },
+}
+# Batch size, and the lengths of the streams.
+SIZES = ((4, (7, 11)), (6, (10, 15)), (3, (21, 9)), (5, (6, 6)))
+
+pytestmark = [pytest.mark.compile, pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+def batch(size, lengths):
+    generator = torch.Generator().manual_seed(size)
+    inputs = {
+        name: torch.randn(size, length, width, generator=generator)
+        for (name, width), length in zip(WIDTHS.items(), lengths, strict=True)
+    }
+    masks = {name: torch.rand(x.shape[:2], generator=generator) < 0.8 for name, x in inputs.items()}
+    return inputs, masks, torch.randn(size, 1, generator=generator)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("name", ["rtil", "mea"])
+def test_one_graph(name, masked):
+    torch.manual_seed(0)
+    model = create_model(name, modalities=WIDTHS, num_outputs=1, **SETTINGS[name]).eval()
+
+    def total(inputs, masks, target):
+        return model.objective(model(inputs, masks), target).total
+
+    torch._dynamo.reset()
+    compiled = torch.compile(total, fullgraph=True, dynamic=True, backend="aot_eager")
+    # A second graph is an error, as a break of the graph is.
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        for size, lengths in SIZES:
+            inputs, masks, target = batch(size, lengths)
+            results = []
+            for run in (compiled, total):
+                model.zero_grad()
+                loss = run(inputs, masks if masked else None, target)
+                loss.backward()
+                results.append((loss, [p.grad.clone() for p in model.parameters() if p.grad is not None]))
+            torch.testing.assert_close(*results, rtol=1e-4, atol=1e-6)
+    torch._dynamo.reset()
