@@ -146,10 +146,7 @@ class _AdjacentJSD(torch.autograd.Function):
     def backward(ctx: Any, upstream: Tensor, _: Tensor | None) -> tuple[Tensor, None, None]:
         x, mask, lse = ctx.saved_tensors
         if torch.is_grad_enabled():
-            # A second derivative is wanted: the same formula in one piece, with the log-sum-exp as a function of x.
-            logits = _logits(x, mask, ctx.temperature)
-            gradient = _gradient(logits, logits.logsumexp(-1), upstream) / ctx.temperature
-            return zero_where_invalid(gradient, mask).to(x.dtype), None, None
+            return adjacent_jsd_gradient(x, mask, ctx.temperature, upstream), None, None
         gradient = torch.empty_like(x)
         weight = torch.zeros_like(lse[:, :1]).unsqueeze(-1)
         for start, stop in _chunks(x):
@@ -160,6 +157,13 @@ class _AdjacentJSD(torch.autograd.Function):
         last = _through_softmax((logits[:, -1:] - lse[:, -1:].unsqueeze(-1)).exp(), weight)
         gradient[:, -1:] = zero_where_invalid(last, _columns(mask, slice(-1, None)))
         return gradient, None, None
+
+
+def adjacent_jsd_gradient(x: Tensor, mask: Tensor | None, temperature: float, upstream: Tensor) -> Tensor:
+    """Gradient of ``(upstream * adjacent_jsd(x)).sum()`` in one piece, itself differentiable."""
+    logits = _logits(x, mask, temperature)
+    gradient = _gradient(logits, logits.logsumexp(-1), upstream) / temperature
+    return zero_where_invalid(gradient, mask).to(x.dtype)
 
 
 def adjacent_jsd(x: Tensor, mask: Tensor | None, temperature: float) -> Tensor:

@@ -1,5 +1,6 @@
 """Temporal invariance: how much a sequence of codes changes from one frame to the next."""
 
+from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 import torch
@@ -85,6 +86,19 @@ def temporal_invariance(
     References:
         "Robust Temporal-Invariant Learning in Multimodal Disentanglement", 2024, arXiv:2409.00143.
     """
+    return reduced_divergence(x, mask, divergence, aggregation, temperature, reduction, adjacent_jsd)
+
+
+def reduced_divergence(
+    x: Tensor,
+    mask: Tensor | None,
+    divergence: str,
+    aggregation: str,
+    temperature: float,
+    reduction: str,
+    jsd: Callable[[Tensor, Tensor | None, float], Tensor],
+) -> Tensor:
+    """`temporal_invariance` with the per-sample Jensen-Shannon divergence, called as `adjacent_jsd` is, given."""
     where = "temporal_invariance"
     check_float(where, "x", x, "B T D")
     if mask is not None:
@@ -103,7 +117,7 @@ def temporal_invariance(
     if aggregation == "batch":
         terms, valid = _batch_terms(x, mask, pairs_valid, divergence, temperature)
     elif divergence == "js":
-        terms, valid = adjacent_jsd(x, mask, temperature), pairs_valid
+        terms, valid = jsd(x, mask, temperature), pairs_valid
     else:
         terms, valid = _sample_terms(x, mask, divergence, temperature), pairs_valid
     return reduce_terms(zero_where_invalid(terms, valid), valid, reduction)
