@@ -1,4 +1,4 @@
-"""Cases of `mmdisentangle.functional`."""
+"""Cases of `mmdisentangle.functional` and of its twins in `mmdisentangle.kernels`."""
 
 from functools import partial
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmdisentangle import functional
+from mmdisentangle import functional, kernels
 from mmdisentangle.testing import Case, Frames, Labels, Samples, Weight
 
 BATCH_STATISTIC = "a statistic of the whole batch"
@@ -111,6 +111,11 @@ CASES = [
         build=lambda: partial(functional.temporal_invariance, reduction="none", temperature=2.0),
         arguments=(Frames("x", 5, mask="mask"),),
         outputs=lambda pairs: pairs.sum(1),
+    ),
+    Case(
+        name="kernels.temporal_invariance",
+        build=lambda: kernels.temporal_invariance,
+        arguments=(Frames("x", 5, mask="mask"),),
     ),
     Case(
         name="functional.central_moment_discrepancy",

@@ -2,13 +2,13 @@
 
 import pytest
 
-from mmdisentangle import functional, models, nn
+from mmdisentangle import functional, kernels, models, nn
 from mmdisentangle.testing import CHECKS, check_contract, contract_parameters
 from tests.contract import cases_functional, cases_graph, cases_mea, cases_models, cases_nn
 
 CASES = [*cases_functional.CASES, *cases_graph.CASES, *cases_nn.CASES, *cases_mea.CASES, *cases_models.CASES]
 NO_CASE = cases_functional.NO_CASE | cases_graph.NO_CASE | cases_nn.NO_CASE | cases_mea.NO_CASE | cases_models.NO_CASE
-ROOMS = {"functional": functional, "nn": nn, "models": models}
+ROOMS = {"functional": functional, "kernels": kernels, "nn": nn, "models": models}
 
 
 # Compiling a fusion or a model takes many seconds; these variants share the graph of another but for a line or two.

@@ -11,12 +11,12 @@ from mmdisentangle.functional.temporal_invariance import (
     TEMPORAL_DIVERGENCES,
     TemporalAggregation,
     TemporalDivergence,
-    temporal_invariance,
 )
+from mmdisentangle.kernels.temporal_invariance import IMPLS, Impl, temporal_invariance
 
 
 class TemporalInvariantLoss(nn.Module):
-    r"""Divergence between neighbouring frames: `mmdisentangle.functional.temporal_invariance` with its settings.
+    r"""Divergence between neighbouring frames: `mmdisentangle.kernels.temporal_invariance` with its settings.
 
     .. math:: L = \mathrm{mean}_{(b,t)}\, \mathrm{D}(P_{b,t}, P_{b,t+1}), \qquad P = \mathrm{softmax}(x / \tau)
 
@@ -28,6 +28,7 @@ class TemporalInvariantLoss(nn.Module):
         reduction: ``"none"``, ``"mean"`` or ``"sum"``.
         gather: with ``aggregation="batch"``, average over the samples of all processes. Per-sample losses do not need
             it.
+        impl: ``"auto"``, ``"reference"`` or ``"fused"``; see the function.
 
     Shape:
         x ``[B, T, D]``, mask ``[B, T]``; result ``[]``, or ``[B, T-1]`` / ``[T-1]`` for ``reduction="none"``.
@@ -56,6 +57,7 @@ class TemporalInvariantLoss(nn.Module):
         temperature: float = 1.0,
         reduction: Reduction = "mean",
         gather: bool = False,
+        impl: Impl = "auto",
     ) -> None:
         super().__init__()
         where = "TemporalInvariantLoss"
@@ -63,6 +65,7 @@ class TemporalInvariantLoss(nn.Module):
         check_choice(where, "aggregation", aggregation, TEMPORAL_AGGREGATIONS)
         check_number(where, "temperature", temperature, low=0, open_low=True)
         check_reduction(where, reduction)
+        check_choice(where, "impl", impl, IMPLS)
         if gather and aggregation == "sample":
             raise SettingError(f"{where}: gather=True needs aggregation='batch'; per-sample losses average without it.")
         self.divergence: TemporalDivergence = divergence
@@ -70,6 +73,7 @@ class TemporalInvariantLoss(nn.Module):
         self.temperature = temperature
         self.reduction: Reduction = reduction
         self.gather = gather
+        self.impl: Impl = impl
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the loss."""
@@ -84,8 +88,12 @@ class TemporalInvariantLoss(nn.Module):
             aggregation=self.aggregation,
             temperature=self.temperature,
             reduction=self.reduction,
+            impl=self.impl,
         )
 
     def extra_repr(self) -> str:
         """Settings in the repr."""
-        return f"divergence={self.divergence!r}, aggregation={self.aggregation!r}, temperature={self.temperature}"
+        return (
+            f"divergence={self.divergence!r}, aggregation={self.aggregation!r}, temperature={self.temperature}, "
+            f"impl={self.impl!r}"
+        )

@@ -26,7 +26,13 @@ def test_it_is_the_function_with_its_settings(settings, masked):
 
 
 def test_repr():
-    assert "divergence='js', aggregation='sample', temperature=1.0" in repr(TemporalInvariantLoss())
+    assert "divergence='js', aggregation='sample', temperature=1.0, impl='auto'" in repr(TemporalInvariantLoss())
+
+
+def test_impl_reaches_the_function():
+    loss = TemporalInvariantLoss(divergence="kl", impl="fused")
+    with expect.error(SettingError, "temporal_invariance: ", "impl='fused'", "'kl'"):
+        loss(torch.randn(1, 2, 3))
 
 
 @pytest.mark.parametrize(
@@ -37,6 +43,7 @@ def test_repr():
         (("temperature", "-1"), {"temperature": -1}),
         (("reduction", "'avg'"), {"reduction": "avg"}),
         (("gather", "aggregation='batch'"), {"gather": True}),
+        (("impl", "'fast'", "'fused'"), {"impl": "fast"}),
     ],
 )
 @pytest.mark.bad_input

@@ -1,0 +1,25 @@
+"""The kernel tests run on a GPU where there is one, else in triton's interpreter; one process cannot use both."""
+
+import os
+
+import pytest
+import torch
+
+if not torch.cuda.is_available():
+    # Read when triton is first imported, which is later than tests are collected.
+    os.environ["TRITON_INTERPRET"] = "1"
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+
+DEVICES = [
+    pytest.param("cpu", id="interpreter", marks=pytest.mark.skipif(not INTERPRETED, reason="the GPU runs the kernel")),
+    pytest.param("cuda", marks=pytest.mark.gpu),
+]
+
+
+@pytest.fixture(params=DEVICES)
+def device(request: pytest.FixtureRequest) -> str:
+    """Return where the kernel runs."""
+    pytest.importorskip("triton")
+    if request.param == "cuda" and INTERPRETED:
+        pytest.skip("TRITON_INTERPRET=1")
+    return request.param
