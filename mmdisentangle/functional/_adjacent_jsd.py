@@ -9,7 +9,7 @@ whose terms are all >= 0. The derivatives are ``dJSD/dp = log1p(tanh z) / 2`` an
 which differ by ``z``.
 
 Eager mode keeps ``x`` and one log-sum-exp per frame and makes the gradient in the backward pass. Making it in the
-forward pass saves the second round of exponentials, but was only 1.15 to 1.25 times as fast on a CPU at (8, 5000, 256),
+forward pass saves the second round of exponentials, but was only 1.1 to 1.2 times as fast on a CPU at (8, 5000, 256),
 with page faults (glibc's default malloc) and without, and would hold a second tensor of the size of ``x`` until then.
 """
 
