@@ -8,18 +8,28 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import conv2d, gelu
 
-from mmdisentangle._core.checks import check_choice, check_float, check_mask, check_number, check_same_shape
+from mmdisentangle._core.checks import (
+    check_choice,
+    check_count,
+    check_float,
+    check_mask,
+    check_number,
+    check_same_shape,
+)
 from mmdisentangle._core.errors import SettingError, ShapeError
 from mmdisentangle._core.numerics import at_least_float32, zero_where_invalid
+from mmdisentangle.functional._attention_map import columns, kernel, open_keys, products, real_pairs, sums
 
 PredictionMode: TypeAlias = Literal["paper", "convex", "logit"]
 PREDICTION_MODES = ("paper", "convex", "logit")
 
 
 class PredictiveAttention(NamedTuple):
-    """Attended values ``[B, H, T, d_head]``, and the logits ``[B, H, T, T]`` before any softmax.
+    """Attended values ``[B, H, T, d_head]``, and the logits before any softmax.
 
-    Both are 0 at padded frames. The logits are the ``previous`` of the next layer.
+    The logits are ``[B, H, T, T]`` or, with a ``window``, ``[B, H, T, 2 window + 1]``, where entry c of row t belongs
+    to key t + c - window. Both are 0 at padded frames and outside the sequence. The logits are the ``previous`` of the
+    next layer.
     """
 
     output: Tensor
@@ -30,12 +40,13 @@ def predictive_attention(
     q: Float[Tensor, "B H T d_head"],
     k: Float[Tensor, "B H T d_head"],
     v: Float[Tensor, "B H T d_head"],
-    previous: Float[Tensor, "B H T T"] | None = None,
+    previous: Float[Tensor, "B H T columns"] | None = None,
     conv_weight: Float[Tensor, "H H 3 3"] | None = None,
     conv_bias: Float[Tensor, " H"] | None = None,
     *,
     mu: float = 0.25,
     mode: PredictionMode = "convex",
+    window: int | None = None,
     mask: Bool[Tensor, "B T"] | None = None,
 ) -> PredictiveAttention:
     r"""Self-attention whose map is mixed with one predicted from the previous layer's map by a convolution.
@@ -48,33 +59,42 @@ def predictive_attention(
     :math:`A = \mathrm{softmax}(\mu P + (1 - \mu)\,\mathrm{softmax}(S))`. Without ``previous``,
     :math:`A = \mathrm{softmax}(S)`. The output is :math:`A v`.
 
-    Use it where neighbouring layers look at the same places and the pattern moves along the diagonal. It stores T x T
-    maps: for long sequences attend with `nn.CrossModalAttention` instead.
+    Use it where neighbouring layers look at the same places and the pattern moves along the diagonal. The maps are T x
+    T: for long sequences take a ``window``, where both softmaxes run over the keys t - window .. t + window of query t,
+    and entries outside this band count as the border of the map, 0. Memory and time are then linear in T. A window of T
+    - 1 or more cuts nothing.
 
     Args:
         q: queries.
         k: keys.
         v: values.
-        previous: logits of the layer before; None in the first layer.
+        previous: logits of the layer before, which had the same window; None in the first layer.
         conv_weight: 3 x 3 convolution from the maps of all heads to those of all heads; needed with ``previous``.
         conv_bias: its bias.
         mu: share of the prediction, 0..1.
         mode: how prediction and own map are mixed.
+        window: how many places to each side a query reaches, padding in between counted; None: to every frame.
         mask: True = real.
 
     Shape:
-        q, k, v ``[B, H, T, d_head]``, previous ``[B, H, T, T]``, conv_weight ``[H, H, 3, 3]``, mask ``[B, T]``.
+        q, k, v ``[B, H, T, d_head]``, previous ``[B, H, T, T]`` or, with a window, ``[B, H, T, 2 window + 1]``,
+        conv_weight ``[H, H, 3, 3]``, mask ``[B, T]``.
 
     Returns:
         `PredictiveAttention`. Padded frames, and samples without a real frame, are 0.
 
     Raises:
         ShapeError, DtypeError: an argument does not fit.
-        SettingError: ``mu`` outside 0..1, an unknown mode, or ``previous`` without ``conv_weight``.
+        SettingError: ``mu`` outside 0..1, a negative window, an unknown mode, or ``previous`` without ``conv_weight``.
 
     Numerics:
         Padded rows and columns of the maps are zeroed before the convolution, as its own border is, so that padding
         cannot be seen through it. GELU and every softmax run in float32 for half-precision input.
+
+        In float32 a layer with ``previous`` stores four maps for its backward pass (``"logit"``: three) beside the
+        logits that it returns, 20 (16) bytes per head and pair of frames, and holds 28 (24) at the peak of forward and
+        backward; a layer without ``previous`` stores one map. With ``checkpoint_activations``,
+        `nn.PredictiveSelfAttention` stores none: the logits remain, 4 bytes.
 
     Deviations:
         The paper's form takes the softmax of a softmax, which is nearly uniform on long sequences: with mu = 0.25 and a
@@ -96,44 +116,54 @@ def predictive_attention(
         arXiv:2102.12895 (``"logit"``).
     """
     where = "predictive_attention"
-    _check(q, k, v, previous, conv_weight, conv_bias, mask)
     check_number(where, "mu", mu, low=0, high=1)
     check_choice(where, "mode", mode, PREDICTION_MODES)
+    if window is not None:
+        check_count(where, "window", window, low=0)
+    _check(q, k, v, previous, conv_weight, conv_bias, window, mask)
     q, k, v = (x if mask is None else zero_where_invalid(x, mask[:, None].expand(x.shape[:3])) for x in (q, k, v))
-    logits = q @ k.mT / math.sqrt(max(q.shape[-1], 1))
+    real = mask
+    if window is not None and mask is None:
+        # A band has entries outside the sequence, which count as padding.
+        real = torch.ones((1, q.shape[2]), dtype=torch.bool, device=q.device)
+    logits = products(q / math.sqrt(max(q.shape[-1], 1)), k, window)
+    closed = None if real is None else ~open_keys(real, window)
     if previous is None or q.shape[2] == 0:
-        weights = _softmax(logits, mask)
+        output = _attend(logits, closed, v, window)
     else:
         assert conv_weight is not None
-        predicted = _predicted(previous, conv_weight, conv_bias, mask)
+        pairs = None if real is None else real_pairs(real, window)
+        predicted = _predicted(previous, kernel(conv_weight, window), conv_bias, pairs)
         if mode == "convex":
-            weights = torch.lerp(_softmax(logits, mask), _softmax(predicted, mask), mu)
-        elif mode == "logit":
-            weights = _softmax(mu * predicted + (1 - mu) * at_least_float32(logits), mask)
+            # Mixing what was attended to is mixing the maps, without a third one.
+            own = _attend(logits, closed, v, window)
+            output = torch.lerp(own, _attend(predicted, closed, v, window, overwrite=True), mu)
         else:
-            weights = _softmax(mu * predicted + (1 - mu) * _softmax(logits, mask), mask)
-    output = weights.to(v.dtype) @ v
+            own = at_least_float32(logits) if mode == "logit" else _softmax(logits, closed)
+            output = _attend(torch.lerp(own, predicted, mu), closed, v, window, overwrite=True)
     if mask is not None:
         output = zero_where_invalid(output, mask[:, None].expand(output.shape[:3]))
     return PredictiveAttention(output, logits)
 
 
-def _predicted(previous: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor | None) -> Tensor:
-    """Map predicted from the previous logits, whose padded rows and columns count as the border of the map."""
-    if mask is not None:
-        pairs = mask[:, None, :, None] & mask[:, None, None, :]
-        previous = zero_where_invalid(previous, pairs.expand(previous.shape))
+def _predicted(previous: Tensor, weight: Tensor, bias: Tensor | None, pairs: Tensor | None) -> Tensor:
+    """Map predicted from the previous logits, where all but ``pairs`` of real frames count as the border of the map."""
     # With the heads last in memory the backward pass of the convolution takes a quarter of the time on a CPU.
     previous = previous.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
-    return gelu(at_least_float32(conv2d(previous, weight, bias, padding=1).contiguous()))
+    if pairs is not None:
+        previous = zero_where_invalid(previous, pairs.expand(previous.shape))
+    return gelu(at_least_float32(conv2d(previous, weight, bias, padding=(1, weight.shape[-1] // 2)).contiguous()))
 
 
-def _softmax(logits: Tensor, mask: Tensor | None) -> Tensor:
-    """Softmax over real keys, in float32 at least; rows of a sample without any are uniform, and used by nobody."""
+def _attend(logits: Tensor, closed: Tensor | None, v: Tensor, window: int | None, *, overwrite: bool = False) -> Tensor:
+    return sums(_softmax(logits, closed, overwrite=overwrite).to(v.dtype), v, window)
+
+
+def _softmax(logits: Tensor, closed: Tensor | None, *, overwrite: bool = False) -> Tensor:
+    """Softmax over the keys that are not closed, in float32 at least; ``overwrite`` logits that nobody else reads."""
     logits = at_least_float32(logits)
-    if mask is not None:
-        open_keys = mask | ~mask.any(-1, keepdim=True)
-        logits = logits.masked_fill(~open_keys[:, None, None, :], -torch.inf)
+    if closed is not None:
+        logits = logits.masked_fill_(closed, -torch.inf) if overwrite else logits.masked_fill(closed, -torch.inf)
     return logits.softmax(-1)
 
 
@@ -144,6 +174,7 @@ def _check(
     previous: Tensor | None,
     conv_weight: Tensor | None,
     conv_bias: Tensor | None,
+    window: int | None,
     mask: Tensor | None,
 ) -> None:
     where = "predictive_attention"
@@ -157,11 +188,11 @@ def _check(
     if previous is None:
         return
     batch, heads, frames, _ = q.shape
-    check_float(where, "previous", previous, "B H T T")
-    if previous.shape != (batch, heads, frames, frames):
-        raise ShapeError(
-            f"{where}: previous must have shape {[batch, heads, frames, frames]}, got {list(previous.shape)}."
-        )
+    check_float(where, "previous", previous, "B H T columns")
+    expected = [batch, heads, frames, columns(frames, window)]
+    if list(previous.shape) != expected:
+        same = "" if window is None else f" for window={window}; take it from a layer with the same window"
+        raise ShapeError(f"{where}: previous must have shape {expected}, got {list(previous.shape)}{same}.")
     if conv_weight is None:
         raise SettingError(f"{where}: previous needs conv_weight, the convolution that reads it; got None.")
     check_float(where, "conv_weight", conv_weight, "H H 3 3")

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.nn.functional import pad, scaled_dot_product_attention
+from torch.nn.functional import scaled_dot_product_attention
 
 from mmdisentangle._core.checks import (
     check_count,
@@ -18,9 +18,7 @@ from mmdisentangle._core.checks import (
 )
 from mmdisentangle._core.errors import DtypeError, ShapeError
 from mmdisentangle._core.numerics import zero_where_invalid
-
-# Measured: blocks of 16 to 64 queries take about the same time, larger ones waste keys.
-_LEAST_BLOCK = 32
+from mmdisentangle.functional._blocks import block_length, in_blocks, with_neighbours
 
 
 class TemporalBand(NamedTuple):
@@ -124,14 +122,14 @@ def temporal_band(
     self_loops: bool,
 ) -> TemporalBand:
     """The edges of `temporal_graph_attention`; a node without neighbours, real or padded, has a self-loop."""
-    reach, block = max_neighbours, max(max_neighbours, _LEAST_BLOCK)
+    reach, block = max_neighbours, block_length(max_neighbours)
     if mask is None:
         mask = torch.ones(times.shape, dtype=torch.bool, device=times.device)
 
     def pairs(x: Tensor) -> tuple[Tensor, Tensor]:
         """Own values ``[B, blocks, S, 1]`` and those of the possible neighbours ``[B, blocks, 1, S + 2 R]``."""
-        own = _blocks(x, block)
-        return own.unsqueeze(-1), _with_neighbours(own, reach).unsqueeze(-2)
+        own = in_blocks(x, block)
+        return own.unsqueeze(-1), with_neighbours(own, reach).unsqueeze(-2)
 
     own_time, other_time = pairs(times)
     distance = (own_time - other_time).abs()
@@ -162,28 +160,10 @@ def banded_attention(
         """Blocks become samples: ``[B * blocks, H, S or S + 2 R, d_head]``."""
         return x.transpose(1, 2).flatten(0, 1)
 
-    query = fold(_blocks(q, block, 2))
-    key, value = (fold(_with_neighbours(_blocks(x, block, 2), band.reach, 2)) for x in (k, v))
+    query = fold(in_blocks(q, block, 2))
+    key, value = (fold(with_neighbours(in_blocks(x, block, 2), band.reach, 2)) for x in (k, v))
     attended = scaled_dot_product_attention(query, key, value, attn_mask=band.edges.flatten(0, 1).unsqueeze(1))
     return attended.reshape(batch, blocks, heads, block, width).transpose(1, 2).flatten(2, 3)[:, :, :nodes]
-
-
-def _blocks(x: Tensor, block: int, dim: int = 1) -> Tensor:
-    """Cut axis ``dim`` into blocks, zeros behind; there is at least one block, whatever the length."""
-    count = x.shape[dim] // block + 1
-    behind = [0, 0] * (x.ndim - dim - 1)
-    x = pad(x, (*behind, 0, count * block - x.shape[dim]))
-    return x.reshape(*x.shape[:dim], count, block, *x.shape[dim + 1 :])
-
-
-def _with_neighbours(x: Tensor, reach: int, dim: int = 1) -> Tensor:
-    """Extend every block by the last ``reach`` entries of the one before and the first of the one after."""
-    behind = [0, 0] * (x.ndim - dim - 2)
-    rest = reach - x.shape[dim + 1]
-    # A negative padding takes away: the other entries of a block, and the block at the far end.
-    before = pad(x, (*behind, rest, 0, 1, -1))
-    after = pad(x, (*behind, 0, rest, -1, 1))
-    return torch.cat((before, x, after), dim + 1)
 
 
 def _check(q: Tensor, k: Tensor, v: Tensor, times: Tensor, groups: Tensor | None, mask: Tensor | None) -> None:

@@ -68,6 +68,8 @@ class MEASettings(ModelSettings):
         psa_layers: predictive self-attention layers; 0 is an ablation.
         mu: share of the prediction.
         attention_mode: ``"convex"``, ``"logit"`` or ``"paper"``, see `functional.predictive_attention`.
+        window: how many places predictive self-attention reaches to each side, at a cost linear in the length; as far
+            as the sequence goes where None, as in the paper.
         predict_attention: (ablation) False: plain self-attention, without the chain of predictions.
         weighting: ``"pooled"``, ``"flatten"`` as printed (needs ``num_frames``), or ``"off"`` (ablation).
         weighting_after: (open) ``"last"`` predictive layer, ``"each"`` as the text says, or ``"between"`` layers as the
@@ -122,6 +124,7 @@ class MEASettings(ModelSettings):
     psa_layers: int = 3
     mu: float = 0.25
     attention_mode: PredictionMode = "convex"
+    window: int | None = None
     predict_attention: bool = True
     weighting: Weighting = "pooled"
     weighting_after: WeightingAfter = "last"
@@ -187,8 +190,19 @@ class MEASettings(ModelSettings):
             check_count("MEA", name, getattr(self, name))
         for name in ("psa_layers", "hca_layers"):
             check_count("MEA", name, getattr(self, name), low=0)
-        for name in ("predict_attention", "update_sources", "mixed", "coarse", "fine", "omega_grad", "gather"):
+        for name in (
+            "predict_attention",
+            "update_sources",
+            "mixed",
+            "coarse",
+            "fine",
+            "omega_grad",
+            "gather",
+            "checkpoint_activations",
+        ):
             check_flag("MEA", name, getattr(self, name))
+        if self.window is not None:
+            check_count("MEA", "window", self.window, low=0)
         if self.features % self.num_heads:
             raise SettingError(f"MEA: num_heads must divide features={self.features}, got {self.num_heads}.")
         check_number("MEA", "head_dropout", self.head_dropout, low=0, high=1)

@@ -12,6 +12,7 @@ from mmdisentangle._core.modalities import check_known, modality_names
 from mmdisentangle.models._pretrained import Pretrained
 from mmdisentangle.models._settings import ModelSettings
 from mmdisentangle.models._task import TaskTerm
+from mmdisentangle.nn._checkpoint import checkpointed
 from mmdisentangle.nn._modality_modules import ModalityModules
 
 
@@ -71,7 +72,11 @@ class MultimodalModel(Pretrained):
         encoder = self.encoders[name]
         if x.shape[1] == 0:
             return x[..., :1].expand(-1, -1, self._encoded_widths[name])
-        encoded: Tensor = x if isinstance(encoder, nn.Identity) else encoder(x, mask)
+        if isinstance(encoder, nn.Identity):
+            return x
+        # An encoder of the user's own may have state, which a second run would change once more.
+        active = self.settings.checkpoint_activations and name not in self.custom_encoders
+        encoded: Tensor = checkpointed(encoder, x, mask, active=active)
         return encoded
 
     def _task_term(self) -> TaskTerm:

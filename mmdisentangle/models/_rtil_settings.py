@@ -154,7 +154,14 @@ class RTILSettings(ModelSettings):
         check_choice("RTIL", "reconstruction", self.reconstruction, ("frame", "pooled"))
         check_count("RTIL", "hidden_features", self.hidden_features)
         check_number("RTIL", "head_dropout", self.head_dropout, low=0, high=1)
-        for flag in ("share_gate_head", "reverse_private", "detach_reconstruction_target", "honour_masks", "gather"):
+        for flag in (
+            "share_gate_head",
+            "reverse_private",
+            "detach_reconstruction_target",
+            "honour_masks",
+            "gather",
+            "checkpoint_activations",
+        ):
             check_flag("RTIL", flag, getattr(self, flag))
         for term in ("adversarial", "similarity", "reconstruction", "temporal"):
             check_number("RTIL", f"{term}_weight", getattr(self, f"{term}_weight"), low=0)

@@ -19,6 +19,8 @@ class ModelSettings:
         target_location: regression: offset of the targets.
         target_scale: regression: spread of the targets.
         gather: take batch statistics over the samples of all processes.
+        checkpoint_activations: compute encoders and attention layers again in the backward pass instead of storing what
+            is inside them; encoders of the user's own are left alone. The numbers stay the same.
     """
 
     where: ClassVar[str]
@@ -29,6 +31,7 @@ class ModelSettings:
     target_location: float | tuple[float, ...] = 0.0
     target_scale: float | tuple[float, ...] = 1.0
     gather: bool = False
+    checkpoint_activations: bool = False
 
     @classmethod
     def from_keywords(cls, given: Mapping[str, Any], base: Mapping[str, Any]) -> Self:

@@ -196,6 +196,8 @@ class MEA(MultimodalModel):
                         bias=s.attention_bias,
                         feedforward_features=s.feedforward_features,
                         dropout=s.dropout,
+                        window=s.window,
+                        checkpoint_activations=s.checkpoint_activations,
                     )
                     for name in self.modalities
                 }
@@ -227,6 +229,7 @@ class MEA(MultimodalModel):
                 mixed=s.mixed,
                 coarse=s.coarse,
                 fine=s.fine,
+                checkpoint_activations=s.checkpoint_activations,
                 num_heads=s.num_heads,
                 scale=s.attention_scale,
                 output_projection=s.output_projection,

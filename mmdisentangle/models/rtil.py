@@ -153,6 +153,7 @@ class RTIL(MultimodalModel):
             block_attention_dropout=s.block_attention_dropout,
             position_scale=s.position_scale,
             rates=s.rates,
+            checkpoint_activations=s.checkpoint_activations,
         )
         self.head = nn.Sequential(
             nn.Linear(self.fusion.out_features, width),

@@ -26,8 +26,8 @@ def feedforward(v, w) -> np.ndarray:
     return linear(gelu(linear(normed, w, "feedforward.0")), w, "feedforward.2") + v
 
 
-def predicted_map(previous, weight, bias, real) -> np.ndarray:
-    """One sample: ``previous [H, T, T]``; frames that are not ``real`` count as the border of the map, which is 0."""
+def predicted_map(previous, weight, bias, real, window) -> np.ndarray:
+    """One sample: ``previous [H, T, T]``; what is not of two ``real`` frames, or outside the window, counts as 0."""
     heads, frames = previous.shape[:2]
     result = np.zeros(previous.shape)
     for h in range(heads):
@@ -38,14 +38,17 @@ def predicted_map(previous, weight, bias, real) -> np.ndarray:
                     for di in (-1, 0, 1):
                         for dj in (-1, 0, 1):
                             a, b = i + di, j + dj
-                            if a in real and b in real:
+                            if a in real and b in real and abs(a - b) <= window:
                                 total += weight[h, g, di + 1, dj + 1] * previous[g, a, b]
                 result[h, i, j] = gelu(total)
     return result
 
 
-def predictive_attention(q, k, v, previous, weight, bias, mu, mode, mask, divisor=None):
-    """Output and logits of one layer of heads ``[B, H, T, d_head]``; ``previous`` None in the first."""
+def predictive_attention(q, k, v, previous, weight, bias, mu, mode, mask, divisor=None, window=math.inf):
+    """Output and logits of one layer of heads ``[B, H, T, d_head]``; ``previous`` None in the first.
+
+    Maps are ``[B, H, T, T]`` also for frames that see no further than ``window``; what they do not see is 0.
+    """
     batch, heads, frames, width = q.shape
     divisor = math.sqrt(width) if divisor is None else divisor
     output, logits = np.zeros(v.shape), np.zeros((batch, heads, frames, frames))
@@ -53,22 +56,23 @@ def predictive_attention(q, k, v, previous, weight, bias, mu, mode, mask, diviso
         real = [t for t in range(frames) if mask[b, t]]
         for h in range(heads):
             for i in real:
-                for j in real:
+                for j in [j for j in real if abs(i - j) <= window]:
                     logits[b, h, i, j] = sum(q[b, h, i, d] * k[b, h, j, d] for d in range(width)) / divisor
-        predicted = None if previous is None else predicted_map(previous[b], weight, bias, real)
+        predicted = None if previous is None else predicted_map(previous[b], weight, bias, real, window)
         for h in range(heads):
             for i in real:
-                own = softmax(logits[b, h, i, real])
+                seen = [j for j in real if abs(i - j) <= window]
+                own = softmax(logits[b, h, i, seen])
                 if predicted is not None:
-                    guess = predicted[h, i, real]
+                    guess = predicted[h, i, seen]
                     if mode == "paper":
                         own = softmax(mu * guess + (1 - mu) * own)
                     elif mode == "logit":
-                        own = softmax(mu * guess + (1 - mu) * logits[b, h, i, real])
+                        own = softmax(mu * guess + (1 - mu) * logits[b, h, i, seen])
                     else:
                         assert mode == "convex"
                         own = mu * softmax(guess) + (1 - mu) * own
-                for share, j in zip(own, real, strict=True):
+                for share, j in zip(own, seen, strict=True):
                     output[b, h, i] += share * v[b, h, j]
     return output, logits
 

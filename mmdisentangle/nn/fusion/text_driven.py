@@ -7,12 +7,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from mmdisentangle._core.checks import check_choice, check_count, check_number
+from mmdisentangle._core.checks import check_choice, check_count, check_flag, check_number
 from mmdisentangle._core.errors import ModalityError, ShapeError
 from mmdisentangle._core.masks import frame_positions
 from mmdisentangle._core.modalities import check_known, check_sequences, in_order, modality_names, resolve_masks
 from mmdisentangle._core.numerics import zero_where_invalid
 from mmdisentangle.functional import masked_mean, sinusoidal_positions
+from mmdisentangle.nn._checkpoint import checkpointed
 from mmdisentangle.nn._modality_modules import ModalityModules
 from mmdisentangle.nn.layers.bilinear_gate import BilinearGate
 from mmdisentangle.nn.layers.cross_modal_attention import CrossModalAttention
@@ -71,6 +72,8 @@ class TextDrivenFusion(nn.Module):
             1, as in the paper, are most of what the attention sees at first.
         rates: frames per second of every modality. Positions are then counted in frames of the query, so that frames of
             the same moment get the same position; None counts each modality's own frames.
+        checkpoint_activations: compute cross attention, gates and block again in the backward pass instead of storing
+            what is inside them.
 
     Shape:
         private, shared ``[B, T_m, D]`` and masks ``[B, T_m]`` per modality; see `FusionOutput`.
@@ -116,6 +119,7 @@ class TextDrivenFusion(nn.Module):
         block_attention_dropout: float = 0.0,
         position_scale: float = 1.0,
         rates: Mapping[str, float] | None = None,
+        checkpoint_activations: bool = False,
     ) -> None:
         super().__init__()
         where = "TextDrivenFusion"
@@ -129,6 +133,8 @@ class TextDrivenFusion(nn.Module):
         self.hidden_features, self.gate_alignment = hidden_features, gate_alignment
         check_number(where, "position_scale", position_scale, low=0)
         self.share_gate_head, self.position_scale = share_gate_head, position_scale
+        check_flag(where, "checkpoint_activations", checkpoint_activations)
+        self.checkpoint_activations = checkpoint_activations
         self.clock = _clock(where, rates, self.modalities, self.query)
         self.attention = ModalityModules(
             {name: CrossModalAttention(hidden_features, num_heads=num_heads, dropout=dropout) for name in self.others}
@@ -172,19 +178,42 @@ class TextDrivenFusion(nn.Module):
         query = query_private + self._positions(query_private, query_mask, self.query)
         streams, gates = [], {}
         for name in self.others:
-            mask = masks.get(name)
-            context = private[name] + self._positions(private[name], mask, name)
-            if self.gates is None or self.gate_alignment == "frame":
-                attended, opposite = self.attention[name](query, context, mask), shared[name]
-            else:
-                attended, opposite = self.attention[name].with_carried(query, context, shared[name], mask)
-            gate = zero_where_invalid(self._gate(name, opposite, query_shared), query_mask)
-            gates[name] = zero_where_invalid(gate, None if mask is None else mask.any(1))
-            streams.append(self.norms[name](gates[name].unsqueeze(-1) * attended + query))
-        sequence = self.block(torch.cat(streams, -1), query_mask)
+            stream, gates[name] = checkpointed(
+                self._stream,
+                name,
+                query,
+                query_shared,
+                query_mask,
+                private[name],
+                shared[name],
+                masks.get(name),
+                active=self.checkpoint_activations,
+            )
+            streams.append(stream)
+        sequence = checkpointed(self.block, torch.cat(streams, -1), query_mask, active=self.checkpoint_activations)
         if query_mask is None:
             query_mask = torch.ones(sequence.shape[:2], dtype=torch.bool, device=sequence.device)
         return FusionOutput(sequence, query_mask, gates)
+
+    def _stream(
+        self,
+        name: str,
+        query: Tensor,
+        query_shared: Tensor,
+        query_mask: Tensor | None,
+        private: Tensor,
+        shared: Tensor,
+        mask: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        """The query with what it took from one modality, and the gate that let it in."""
+        context = private + self._positions(private, mask, name)
+        if self.gates is None or self.gate_alignment == "frame":
+            attended, opposite = self.attention[name](query, context, mask), shared
+        else:
+            attended, opposite = self.attention[name].with_carried(query, context, shared, mask)
+        gate = zero_where_invalid(self._gate(name, opposite, query_shared), query_mask)
+        gate = zero_where_invalid(gate, None if mask is None else mask.any(1))
+        return self.norms[name](gate.unsqueeze(-1) * attended + query), gate
 
     def _checked(
         self, private: Mapping[str, Tensor], shared: Mapping[str, Tensor], masks: Mapping[str, Tensor] | None

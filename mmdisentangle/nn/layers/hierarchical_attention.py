@@ -10,6 +10,7 @@ from mmdisentangle._core.checks import check_count, check_flag
 from mmdisentangle._core.errors import SettingError
 from mmdisentangle._core.modalities import check_sequences, in_order, modality_names, resolve_masks
 from mmdisentangle._core.numerics import zero_where_invalid
+from mmdisentangle.nn._checkpoint import checkpointed
 from mmdisentangle.nn._modality_modules import ModalityModules
 from mmdisentangle.nn.layers.modality_reinforcement import ModalityReinforcementUnit
 
@@ -32,6 +33,8 @@ class HierarchicalCrossModalAttention(nn.Module):
         mixed: whether the first step is there.
         coarse: whether the second is.
         fine: whether the third is; one of them must be.
+        checkpoint_activations: keep the sequences between layers only, and compute every layer again in the backward
+            pass.
         **unit: settings of `ModalityReinforcementUnit`.
 
     Shape:
@@ -72,18 +75,26 @@ class HierarchicalCrossModalAttention(nn.Module):
         mixed: bool = True,
         coarse: bool = True,
         fine: bool = True,
+        checkpoint_activations: bool = False,
         **unit: Any,
     ) -> None:
         super().__init__()
         where = "HierarchicalCrossModalAttention"
         self.modalities = modality_names(where, modalities, least=2)
         check_count(where, "num_layers", num_layers)
-        steps = {"update_sources": update_sources, "mixed": mixed, "coarse": coarse, "fine": fine}
-        for name, flag in steps.items():
+        flags = {
+            "update_sources": update_sources,
+            "mixed": mixed,
+            "coarse": coarse,
+            "fine": fine,
+            "checkpoint_activations": checkpoint_activations,
+        }
+        for name, flag in flags.items():
             check_flag(where, name, flag)
         if not (mixed or coarse or fine):
             raise SettingError(f"{where}: one of mixed, coarse and fine must be True, got False for all.")
         self.features, self.update_sources = features, update_sources
+        self.checkpoint_activations = checkpoint_activations
         self.layers = nn.ModuleList(
             ModalityModules(
                 {
@@ -113,7 +124,10 @@ class HierarchicalCrossModalAttention(nn.Module):
         targets = sources = {name: zero_where_invalid(x, masks.get(name)) for name, x in sequences.items()}
         for layer in self.layers:
             assert isinstance(layer, ModalityModules)
-            targets = {name: layer[name](name, target, sources, masks) for name, target in targets.items()}
+            targets = {
+                name: checkpointed(layer[name], name, target, sources, masks, active=self.checkpoint_activations)
+                for name, target in targets.items()
+            }
             if self.update_sources:
                 sources = targets
         return targets

@@ -5,16 +5,28 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from mmdisentangle._core.checks import check_choice, check_flag, check_float, check_mask, check_number, check_width
+from mmdisentangle._core.checks import (
+    check_choice,
+    check_count,
+    check_flag,
+    check_float,
+    check_mask,
+    check_number,
+    check_width,
+)
 from mmdisentangle._core.errors import SettingError
 from mmdisentangle._core.numerics import zero_where_invalid
 from mmdisentangle.functional import predictive_attention
 from mmdisentangle.functional.predictive_attention import PREDICTION_MODES, PredictionMode
+from mmdisentangle.nn._checkpoint import checkpointed
 from mmdisentangle.nn.layers._attention_block import AttentionBlock, AttentionScale
 
 
 class PredictiveSelfAttentionOutput(NamedTuple):
-    """The transformed sequence ``[B, T, d]``, and the logits ``[B, H, T, T]`` for the next layer; 0 at padding."""
+    """The transformed sequence ``[B, T, d]``, and the logits for the next layer; 0 at padding.
+
+    The logits are ``[B, H, T, T]``, with a window ``[B, H, T, 2 window + 1]``.
+    """
 
     sequence: Tensor
     logits: Tensor
@@ -40,9 +52,13 @@ class PredictiveSelfAttention(AttentionBlock):
         bias: biases of query, value and output maps.
         feedforward_features: four times ``features`` where None.
         dropout: on what attention and feed-forward network add.
+        window: frame t attends to the frames at places t - window .. t + window, at a cost linear in T; to all where
+            None.
+        checkpoint_activations: keep x, ``previous`` and the result only, and compute the layer again in the backward
+            pass; one map per head remains, the logits.
 
     Shape:
-        x ``[B, T, d]``, previous ``[B, H, T, T]``, mask ``[B, T]``.
+        x ``[B, T, d]``, previous ``[B, H, T, T]`` (``[B, H, T, 2 window + 1]``), mask ``[B, T]``.
 
     Returns:
         `PredictiveSelfAttentionOutput`.
@@ -52,8 +68,8 @@ class PredictiveSelfAttention(AttentionBlock):
         SettingError: a setting is out of range; ``previous`` is missing with ``predict=True`` or given without it.
 
     Numerics:
-        Stores two T x T maps per head. x is read through LayerNorm only, so a positive factor on a frame changes
-        nothing (up to the norm's epsilon).
+        `functional.predictive_attention` says what is stored. x is read through LayerNorm only, so a positive factor on
+        a frame changes nothing (up to the norm's epsilon).
 
     Deviations:
         The paper divides the logits by the root of d (``scale="model"``). It prints neither output map nor biases, and
@@ -84,6 +100,8 @@ class PredictiveSelfAttention(AttentionBlock):
         bias: bool = False,
         feedforward_features: int | None = None,
         dropout: float = 0.1,
+        window: int | None = None,
+        checkpoint_activations: bool = False,
     ) -> None:
         super().__init__(
             features,
@@ -98,7 +116,10 @@ class PredictiveSelfAttention(AttentionBlock):
         check_number(where, "mu", mu, low=0, high=1)
         check_choice(where, "mode", mode, PREDICTION_MODES)
         check_flag(where, "predict", predict)
-        self.mu = mu
+        if window is not None:
+            check_count(where, "window", window, low=0)
+        check_flag(where, "checkpoint_activations", checkpoint_activations)
+        self.mu, self.window, self.checkpoint_activations = mu, window, checkpoint_activations
         self.mode: PredictionMode = mode
         self.norm = nn.LayerNorm(features)
         self.prediction = nn.Conv2d(num_heads, num_heads, 3, padding=1) if predict else None
@@ -119,6 +140,11 @@ class PredictiveSelfAttention(AttentionBlock):
                 f"{where}: previous, the logits of the layer before, is missing; the first layer of a stack needs "
                 "predict=False."
             )
+        return PredictiveSelfAttentionOutput(
+            *checkpointed(self._transformed, x, previous, mask, active=self.checkpoint_activations)
+        )
+
+    def _transformed(self, x: Tensor, previous: Tensor | None, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         base = self.norm(zero_where_invalid(x, mask))
         query = self._heads(self.query(base))
         # The function divides by the root of the head's width.
@@ -132,11 +158,12 @@ class PredictiveSelfAttention(AttentionBlock):
             None if self.prediction is None else self.prediction.bias,
             mu=self.mu,
             mode=self.mode,
+            window=self.window,
             mask=mask,
         )
-        sequence = zero_where_invalid(self._joined(base, attention.output), mask)
-        return PredictiveSelfAttentionOutput(sequence, attention.logits)
+        return zero_where_invalid(self._joined(base, attention.output), mask), attention.logits
 
     def extra_repr(self) -> str:
         """Settings in the repr."""
-        return f"{super().extra_repr()}, mu={self.mu:g}, mode={self.mode!r}"
+        window = "" if self.window is None else f", window={self.window}"
+        return f"{super().extra_repr()}, mu={self.mu:g}, mode={self.mode!r}{window}"
