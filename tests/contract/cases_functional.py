@@ -10,6 +10,9 @@ from mmdisentangle import functional, kernels
 from mmdisentangle.testing import Case, Frames, Labels, Samples, Weight
 
 BATCH_STATISTIC = "a statistic of the whole batch"
+NO_HOOKS = dict.fromkeys(
+    ("func_grad", "vmap"), "torch.func refuses the hooks on saved tensors that activation checkpointing is made of"
+)
 COLUMNS = {"padding_side": "batch aggregation averages columns as they stand, so it wants padding on the right"}
 CONSTANT_NORMS = (
     "the norms count as constants, as published; functional.orthogonality is checked against that surrogate"
@@ -61,22 +64,23 @@ def _orthogonality_constant_norms(_target: object, x: Tensor, y: Tensor, mask: T
     return (unit(x).mT @ unit(y)).square().sum() / (x.shape[1] * y.shape[1])
 
 
-def _predictive(mode: str) -> Case:
+def _predictive(mode: str, window: int | None = None) -> Case:
     """Two heads and two layers: the second reads the map of the first, which is seen as one number per query."""
 
     def attend(
         q: Tensor, k: Tensor, v: Tensor, conv_weight: Tensor, conv_bias: Tensor, mask: Tensor | None = None
     ) -> dict[str, Tensor]:
         q, k, v = (x.unflatten(-1, (2, -1)).transpose(1, 2) for x in (q, k, v))
-        first = functional.predictive_attention(q, k, v, mask=mask)
+        options = {"window": window, "mask": mask}
+        first = functional.predictive_attention(q, k, v, **options)
         second = functional.predictive_attention(
-            first.output, k, v, first.logits, conv_weight, conv_bias, mu=0.4, mode=mode, mask=mask
+            first.output, k, v, first.logits, conv_weight, conv_bias, mu=0.4, mode=mode, **options
         )
         return {"output": second.output.transpose(1, 2).flatten(2), "logits": first.logits.sum(-1).mT}
 
     return Case(
         name="functional.predictive_attention",
-        variant=mode,
+        variant=mode if window is None else f"{mode}-window",
         build=lambda: attend,
         arguments=(
             Frames("q", 6, mask="mask"),
@@ -207,7 +211,7 @@ CASES = [
         batch=6,
         exempt={"batch_independence": BATCH_STATISTIC},
     ),
-    *(_predictive(mode) for mode in ("paper", "convex", "logit")),
+    *(_predictive(mode, window) for window in (None, 2) for mode in ("paper", "convex", "logit")),
     Case(
         name="functional.sinusoidal_positions",
         build=lambda: partial(functional.sinusoidal_positions, features=4),

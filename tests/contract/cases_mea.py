@@ -15,6 +15,7 @@ from mmdisentangle.nn import (
     RecurrentEncoder,
 )
 from mmdisentangle.testing import Case, Frames, Streams
+from tests.contract.cases_functional import NO_HOOKS
 
 Codes: TypeAlias = dict[str, Tensor]
 SAME_WIDTHS = {"text": 6, "audio": 6, "vision": 6}
@@ -75,7 +76,7 @@ def _two_gradients(case: Showing, agnostic: Codes, exclusive: Codes, masks: Code
     return totals | {"weights": weights, "chance": here.sum(0).max() / here.sum()}
 
 
-def _predictive(variant, modes=("train", "eval"), dropout=0.0, **settings):
+def _predictive(variant, modes=("train", "eval"), dropout=0.0, exempt=None, **settings):
     return Case(
         name="nn.PredictiveSelfAttention",
         variant=variant,
@@ -83,6 +84,7 @@ def _predictive(variant, modes=("train", "eval"), dropout=0.0, **settings):
         arguments=(Frames("x", 6, mask="mask"),),
         masked_by={"sequence": "x", "logits": "x"},
         modes=modes,
+        exempt=exempt or {},
     )
 
 
@@ -97,7 +99,7 @@ def _reinforcement(variant, modes=("train", "eval"), **settings):
     )
 
 
-def _hierarchical(variant, **settings):
+def _hierarchical(variant, exempt=None, **settings):
     return Case(
         name="nn.HierarchicalCrossModalAttention",
         variant=variant,
@@ -106,6 +108,7 @@ def _hierarchical(variant, **settings):
         ),
         arguments=(Streams("sequences", SAME_WIDTHS, masks="masks"),),
         masked_by={"*": "sequences.*"},
+        exempt=exempt or {},
     )
 
 
@@ -127,6 +130,8 @@ CASES = [
     _predictive("logit", mode="logit", scale="model", output_projection=True, bias=True),
     _predictive("paper", mode="paper"),
     _predictive("dropout", modes=("eval",), dropout=0.2),
+    _predictive("window", window=2),
+    _predictive("checkpoint", checkpoint_activations=True, exempt=NO_HOOKS),
     Case(
         name="nn.ModalityWeighting",
         build=lambda widths: ModalityWeighting(tuple(widths), 6),
@@ -138,6 +143,7 @@ CASES = [
     _reinforcement("dropout", modes=("eval",), dropout=0.2),
     _hierarchical("one-layer", num_layers=1),
     _hierarchical("updated-sources", update_sources=True, mixed=False, fine=False),
+    _hierarchical("checkpoint", num_layers=1, mixed=False, fine=False, checkpoint_activations=True, exempt=NO_HOOKS),
     _discriminator("loss", surrogate=_two_gradients),
     _discriminator("input", surrogate=_two_gradients, weight_on="input", strength=0.5),
     _discriminator("literal", omega_grad=True, strength=-1.0),

@@ -4,7 +4,7 @@ from torch import nn
 
 from mmdisentangle.models import create_model
 from mmdisentangle.testing import Case, Labels, Samples, Streams
-from tests.contract.cases_functional import BATCH_STATISTIC
+from tests.contract.cases_functional import BATCH_STATISTIC, NO_HOOKS
 
 WIDTHS = {"text": 5, "audio": 3, "vision": 4}
 HARD_GATE = "hard gates with a straight-through gradient; nn.BilinearGate is checked against its surrogate"
@@ -132,6 +132,13 @@ CASES = [
         exempt={"batch_independence": BATCH_STATISTIC},
     ),
     _model(
+        "rtil",
+        "checkpoint",
+        gate="soft",
+        checkpoint_activations=True,
+        exempt={"parameters_learn": OBJECTIVE, **NO_HOOKS},
+    ),
+    _model(
         "rtil", "published", published=True, arguments=ALIGNED, dropout=True, exempt={"parameters_learn": OBJECTIVE}
     ),
     _model(
@@ -179,6 +186,16 @@ CASES = [
             "exports": NO_LSTM_COMPILER,
             "vmap": "torch has no batching rule for an LSTM",
         },
+    ),
+    _model("mea", "window", window=2, mixed=False, fine=False, exempt={"parameters_learn": OBJECTIVE}),
+    _model(
+        "mea",
+        "checkpoint",
+        window=2,
+        checkpoint_activations=True,
+        mixed=False,
+        fine=False,
+        exempt={"parameters_learn": OBJECTIVE, **NO_HOOKS},
     ),
     _model("mea", "no-psa", psa_layers=0, mixed=False, fine=False, exempt={"parameters_learn": OBJECTIVE}),
     _model("mea", "no-hca", hca_layers=0, exempt={"parameters_learn": OBJECTIVE}),

@@ -20,7 +20,7 @@ from mmdisentangle.nn import (
     TransformerBlock,
 )
 from mmdisentangle.testing import Case, Frames, Samples, Streams
-from tests.contract.cases_functional import BATCH_STATISTIC, COLUMNS, CONSTANT_NORMS
+from tests.contract.cases_functional import BATCH_STATISTIC, COLUMNS, CONSTANT_NORMS, NO_HOOKS
 
 WIDTHS = {"text": 5, "audio": 3, "vision": 4}
 SAME_WIDTHS = {"text": 6, "audio": 6, "vision": 6}
@@ -257,6 +257,7 @@ CASES = [
     _fusion("off", gate="off"),
     _fusion("frame", gate="soft", gate_alignment="frame", share_gate_head=True, streams={"aligned": True}),
     _fusion("rates", gate="soft", rates=(1, 2, 3)),
+    _fusion("checkpoint", gate="soft", checkpoint_activations=True, exempt=NO_HOOKS),
     _fusion("dropout", exempt={"derivative": STRAIGHT_THROUGH}, modes=("eval",), dropout=0.2),
     Case(
         name="nn.TransformerBlock",

@@ -108,6 +108,29 @@ def test_a_stack_of_three(mode):
     np.testing.assert_allclose(logits.detach().numpy(), maps, atol=1e-9)
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_window_over_the_whole_sequence_cuts_nothing(mode):
+    x, mask = normal(0, 2, 4, 6), torch.tensor([[False, True, True, True], [True] * 4])
+    expected, logits, banded = x, None, None
+    for number in range(3):
+        whole, wide = (attention(predict=number > 0, mode=mode, window=window) for window in (None, 3))
+        x, banded = wide(x, banded, mask)
+        expected, logits = whole(expected, logits, mask)
+        torch.testing.assert_close(x, expected)
+        assert banded.shape == (2, 2, 4, 7)
+
+
+def test_reach_of_a_stack_within_a_window():
+    layers = [attention(predict=number > 0, window=2) for number in range(3)]
+    x = normal(0, 1, 20, 6).requires_grad_()
+    sequence, logits = x, None
+    for layer in layers:
+        sequence, logits = layer(sequence, logits)
+    reached = torch.autograd.grad(sequence[0, 10].square().sum(), x)[0][0].abs().sum(-1) > 0
+    # Two places a layer. The map of a layer is predicted from pairs of frames no further away than that.
+    assert reached.nonzero().flatten().tolist() == list(range(4, 17))
+
+
 # ---- laws
 
 
@@ -211,6 +234,11 @@ def test_dropout_in_training_only():
     torch.testing.assert_close(layer(x).sequence, layer(x).sequence)
 
 
+def test_settings_in_the_repr():
+    assert "mode='convex', window=2" in repr(attention(window=2))
+    assert "window" not in repr(attention())
+
+
 def test_parameters():
     names = {name for name, _ in PredictiveSelfAttention(8).named_parameters()}
     assert "prediction.weight" in names
@@ -238,6 +266,7 @@ def test_parameters():
         (("output_projection", "True or False", "None"), {"features": 8, "output_projection": None}),
         (("feedforward_features", "0"), {"features": 8, "feedforward_features": 0}),
         (("dropout", "-1"), {"features": 8, "dropout": -1}),
+        (("window", "at least 0", "-1"), {"features": 8, "window": -1}),
     ],
 )
 @pytest.mark.bad_input
