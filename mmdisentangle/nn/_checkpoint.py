@@ -14,7 +14,8 @@ def checkpointed(part: Callable[..., Result], *arguments: object, active: bool) 
 
     Value and gradients are those of the plain call, to the last bit and with dropout on: the state of the random
     numbers is put back before the part runs again. The second run costs about a third of the step. ``torch.func``
-    refuses it, as it does every hook on saved tensors.
+    transforms refuse it, as they do every hook on saved tensors, and ``torch.func.functional_call`` must not be used
+    with it: the second run would read the module's own weights.
     """
     if not (active and torch.is_grad_enabled()):
         return part(*arguments)

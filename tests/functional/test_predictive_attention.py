@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
+from benchmarks._measure import peak_bytes
 from mmdisentangle.errors import DtypeError, SettingError, ShapeError
 from mmdisentangle.functional import predictive_attention
 from tests.oracles import expect
@@ -268,6 +269,38 @@ def test_large_logits_stay_finite(mode):
     tensors = [x.float() for x in problem(0)]
     result = predictive_attention(*[1e3 * x for x in tensors[:2]], *tensors[2:], mode=mode)
     assert torch.isfinite(result.output).all()
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(("mode", "stored", "peak"), [("convex", 4, 7), ("logit", 3, 6), ("paper", 4, 7)])
+def test_how_many_maps_a_layer_holds(mode, stored, peak, masked):
+    frames = 256
+    leaves = [x.float().requires_grad_() for x in problem(0, batch=1, frames=frames)]
+    mask = torch.arange(frames)[None] < frames - 3 if masked else None
+    one, found = leaves[3].nbytes, {}
+
+    def attend(*tensors):
+        return predictive_attention(*tensors, mode=mode, mask=mask)
+
+    def pack(x):
+        found[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+        result = attend(*leaves)
+    # Which no part of the arithmetic needs again, but the next layer does.
+    assert result.logits.untyped_storage().data_ptr() not in found
+    # A boolean mask of the pairs is a quarter of a map, and one for all heads.
+    assert stored <= sum(found.values()) / one < stored + 0.5
+
+    def step():
+        result = attend(*leaves)
+        torch.autograd.backward((result.output, result.logits), (leaves[0].detach(), leaves[3].detach()))
+
+    step()
+    for x in leaves:
+        x.grad = None
+    assert peak <= peak_bytes(step) / one < peak + 0.5
 
 
 # ---- bad input
