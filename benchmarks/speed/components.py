@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-
-# K from mmdisentangle.kernels import temporal_invariance as fused_temporal_invariance
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
@@ -23,6 +21,7 @@ from benchmarks.speed.case import (
 )
 from mmdisentangle import functional
 from mmdisentangle import nn as layers
+from mmdisentangle.kernels import temporal_invariance as fused_temporal_invariance
 
 MODALITIES = ("text", "audio", "vision")
 WINDOW = 32
@@ -102,22 +101,24 @@ def moments(features: int, setting: Setting) -> Providers:
 
 def margin_inputs(sizes: Sizes, setting: Setting) -> tuple[Tensor, Tensor, Tensor]:
     """Features of three modalities, prototypes, classes."""
-    features, prototypes = setting.randn(3 * sizes.length, sizes.features), setting.randn(3, sizes.features)
     target = torch.arange(3, device=setting.device).repeat_interleave(sizes.length)
-    return features, prototypes.detach(), target
+    return setting.randn(3 * sizes.length, sizes.features), prototypes(sizes.features, setting), target
+
+
+def prototypes(features: int, setting: Setting) -> Tensor:
+    """One a class, the same for every number of samples."""
+    drawn = torch.randn(3, features, generator=torch.Generator().manual_seed(0))
+    return drawn.to(setting.device, setting.dtype)
 
 
 def margin(features: int, setting: Setting) -> Providers:
     def looped(x: Tensor, prototypes: Tensor, target: Tensor) -> Tensor:
         return released.margin(x, prototypes)
 
-    # The peer keeps its own prototypes: give it those of the inputs, which are seeded.
-    torch.manual_seed(0)
-    _, prototypes, _ = margin_inputs(Sizes(1, 64, features), setting)
     return {
         LIBRARY: Provider(functional.cosine_margin_loss),
         RELEASED: Provider(looped, longest=LOOPED),
-        **peers.margin_losses(3, features, prototypes, setting),
+        **peers.margin_losses(prototypes(features, setting), setting),
     }
 
 

@@ -28,14 +28,14 @@ def reversals() -> dict[str, Provider]:
     }
 
 
-def margin_losses(num_classes: int, features: int, prototypes: Tensor, setting: Setting) -> dict[str, Provider]:
+def margin_losses(prototypes: Tensor, setting: Setting) -> dict[str, Provider]:
     """Additive cosine margin loss, ``CosFaceLoss``, with given prototypes."""
     losses = _installed("pytorch_metric_learning.losses")
     if losses is None:
         return {}
-    loss = losses.CosFaceLoss(num_classes, features, margin=0.5, scale=30).to(setting.device, setting.dtype)
-    # It keeps prototypes as columns, and makes plain tensors of them: the gradient of ours is not asked for.
-    loss.W.data.copy_(prototypes.detach().T)
+    loss = losses.CosFaceLoss(*prototypes.shape, margin=0.5, scale=30).to(setting.device, setting.dtype)
+    # It keeps prototypes of its own, as columns.
+    loss.W.data.copy_(prototypes.T)
 
     def call(x: Tensor, _: Tensor, target: Tensor) -> Tensor:
         result: Tensor = loss(x, target)

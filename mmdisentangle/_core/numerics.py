@@ -35,6 +35,6 @@ def safe_sqrt(x: Tensor) -> Tensor:
 
 def unit_vectors(x: Tensor, *, detach_norm: bool = False) -> Tensor:
     """Scale the last axis to length one; zero vectors stay zero, with a finite gradient."""
-    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    norm: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
     norm = norm + (norm == 0)
     return x / (norm.detach() if detach_norm else norm)

@@ -34,7 +34,10 @@ def drop_rounding(x: Tensor, rounding: Tensor) -> Tensor:
 
 
 def product_norm(x: Tensor, y: Tensor) -> Tensor:
-    """``||X^T Y||_F^2``, by the N x N products ``<X X^T, Y Y^T>`` where those are smaller."""
-    if x.shape[0] < min(x.shape[1], y.shape[1]):
+    """``||X^T Y||_F^2``, by the N x N products ``<X X^T, Y Y^T>`` where those are smaller.
+
+    A compiled graph must serve every N, and has the other form.
+    """
+    if not torch.compiler.is_compiling() and x.shape[0] < min(x.shape[1], y.shape[1]):
         return ((x @ x.mT) * (y @ y.mT)).sum()
     return (x.mT @ y).square().sum()

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn.functional import conv2d, gelu
+from torch.nn.functional import gelu
 
 from mmdisentangle._core.checks import (
     check_choice,
@@ -19,6 +19,7 @@ from mmdisentangle._core.checks import (
 from mmdisentangle._core.errors import SettingError, ShapeError
 from mmdisentangle._core.numerics import at_least_float32, zero_where_invalid
 from mmdisentangle.functional._attention_map import columns, kernel, open_keys, products, real_pairs, sums
+from mmdisentangle.functional._convolution import convolution
 
 PredictionMode: TypeAlias = Literal["paper", "convex", "logit"]
 PREDICTION_MODES = ("paper", "convex", "logit")
@@ -152,7 +153,8 @@ def _predicted(previous: Tensor, weight: Tensor, bias: Tensor | None, pairs: Ten
     previous = previous.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
     if pairs is not None:
         previous = zero_where_invalid(previous, pairs.expand(previous.shape))
-    return gelu(at_least_float32(conv2d(previous, weight, bias, padding=(1, weight.shape[-1] // 2)).contiguous()))
+    predicted = convolution(previous, weight, bias, padding=(1, weight.shape[-1] // 2))
+    return gelu(at_least_float32(predicted.contiguous()))
 
 
 def _attend(logits: Tensor, closed: Tensor | None, v: Tensor, window: int | None, *, overwrite: bool = False) -> Tensor:

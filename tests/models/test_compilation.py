@@ -19,7 +19,7 @@ SETTINGS = {
     },
 }
 # Batch size, and the lengths of the streams.
-SIZES = ((4, (7, 11)), (6, (10, 15)), (3, (21, 9)), (5, (6, 6)))
+SIZES = ((4, (7, 11)), (17, (10, 15)), (3, (21, 9)), (5, (6, 6)))
 
 pytestmark = [pytest.mark.compile, pytest.mark.slow, pytest.mark.timeout(900)]
 

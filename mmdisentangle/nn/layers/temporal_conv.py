@@ -7,6 +7,7 @@ from torch.nn.functional import gelu
 from mmdisentangle._core.checks import check_count, check_float, check_mask, check_number, check_width
 from mmdisentangle._core.errors import SettingError
 from mmdisentangle._core.numerics import zero_where_invalid
+from mmdisentangle.functional._convolution import convolution
 from mmdisentangle.nn._dropout import Dropout
 
 
@@ -112,5 +113,13 @@ class FrameConvolution(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve ``[B, T, D]``."""
-        moved: Tensor = super().forward(rearrange(x, "b t d -> b d 1 t"))
+        across, along = self.padding, self.dilation
+        assert not isinstance(across, str)
+        moved = convolution(
+            rearrange(x, "b t d -> b d 1 t"),
+            self.weight,
+            self.bias,
+            padding=(across[0], across[1]),
+            dilation=(along[0], along[1]),
+        )
         return rearrange(moved, "b d 1 t -> b t d")
