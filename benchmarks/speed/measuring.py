@@ -3,7 +3,6 @@
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 import torch
@@ -151,10 +150,3 @@ def fitted_exponent(lengths: Sequence[int], values: Sequence[float], shortest: i
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def free(device: torch.device) -> None:
-    """Give memory back between lengths."""
-    with suppress(RuntimeError):
-        if device.type == "cuda":
-            torch.cuda.empty_cache()

@@ -1,5 +1,6 @@
 """Runs cases and headlines, and makes the rows that are written."""
 
+import math
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -26,16 +27,21 @@ def run_case(case: Case, setting: Setting, budget: float) -> list[Row]:
     rows = [_unmeasured(case, name, case.lengths[0], setting, reason) for name, reason in failed.items()]
     providers = {name: provider for name, provider in providers.items() if name not in failed}
     if LIBRARY in providers and (case.compiled or device.type == "cuda"):
-        providers = with_compiled(providers)
-        # Two lengths, so that the compiler has seen that they change.
-        for length in (case.lengths[0], case.lengths[min(1, len(case.lengths) - 1)]):
-            passes(providers[COMPILED], case.inputs(case.sizes(length), setting), device)
-    last: dict[str, tuple[int, float]] = {}
+        try:
+            compiled = with_compiled(providers)
+            # Two lengths, so that the compiler has seen that they change.
+            for length in case.lengths[:2]:
+                passes(compiled[COMPILED], case.inputs(case.sizes(length), setting), device)
+            providers = compiled
+        except (RuntimeError, torch._dynamo.exc.TorchDynamoException) as error:
+            reason = f"does not compile in one graph: {str(error).splitlines()[0]}"
+            rows.append(_unmeasured(case, COMPILED, case.lengths[0], setting, reason))
+    past: dict[str, list[tuple[int, float]]] = {}
     for length in case.lengths:
         here = {
             name: provider
             for name, provider in providers.items()
-            if length <= (provider.longest or length) and not _too_slow(last.get(name), length, case, budget)
+            if length <= (provider.longest or length) and not _too_slow(past.get(name, []), length, case, budget)
         }
         if not here:
             break
@@ -43,17 +49,24 @@ def run_case(case: Case, setting: Setting, budget: float) -> list[Row]:
         for row in measured:
             rows.append(row)
             if "seconds" in row:
-                last[row["provider"]] = (length, row["seconds"]["both"]["median"])
+                past.setdefault(row["provider"], []).append((length, row["seconds"]["both"]["median"]))
             else:
                 providers.pop(row["provider"])
     return rows
 
 
-def _too_slow(last: tuple[int, float] | None, length: int, case: Case, budget: float) -> bool:
-    if last is None:
+def _too_slow(past: Sequence[tuple[int, float]], length: int, case: Case, budget: float) -> bool:
+    """Whether one pass is foreseen to take longer than the budget, from the growth between the last two lengths."""
+    if not past:
         return False
-    power = 2 if case.growth == "quadratic" else 1
-    return last[1] * (length / last[0]) ** power > budget
+    last, seconds = past[-1]
+    power = 1.0
+    if len(past) > 1:
+        before, earlier = past[-2]
+        # Fixed costs hide the growth of short sequences: half a power more is kept in hand.
+        seen = math.log(seconds / earlier) / math.log(last / before)
+        power = min(2.0 if case.growth == "quadratic" else 1.0, max(seen, 0.0) + 0.5)
+    return seconds * (length / last) ** power > budget
 
 
 def _at_length(case: Case, providers: dict[str, Provider], length: int, setting: Setting, budget: float) -> list[Row]:
@@ -66,6 +79,7 @@ def _at_length(case: Case, providers: dict[str, Provider], length: int, setting:
             fitting[name] = provider
         except torch.OutOfMemoryError:
             rows.append(_unmeasured(case, name, length, setting, "out of memory"))
+            torch.cuda.empty_cache()
     seconds = timed(fitting, inputs, setting.device, budget, MOST_ROUNDS)
     for name, provider in fitting.items():
         row = _named(case, name, length, setting, provider.source)

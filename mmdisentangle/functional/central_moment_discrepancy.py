@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mmdisentangle._core.checks import check_bounds, check_count, check_float, check_mask, check_same_shape, check_width
 from mmdisentangle._core.numerics import at_least_float32, zero_where_invalid
+from mmdisentangle.functional._power_sums import power_sums
 
 SampleMask: TypeAlias = Tensor | tuple[Tensor | None, Tensor | None] | None
 
@@ -35,15 +36,20 @@ def central_moments(
     check_count("central_moments", "num_moments", num_moments)
     if mask is not None:
         check_mask("central_moments", "mask", mask, x.shape[:1])
+    return moments_of_sets(x, num_moments, mask)
+
+
+def moments_of_sets(x: Tensor, num_moments: int, mask: Tensor | None) -> Tensor:
+    """`central_moments` of one set ``[N, D]``, or of several of one size ``[..., N, D]`` at a time, unchecked."""
     x = at_least_float32(zero_where_invalid(x, mask))
-    count = max(x.shape[0], 1) if mask is None else mask.sum().clamp(min=1).to(x.dtype)
-    mean = x.sum(0) / count
+    count: Tensor | int = max(x.shape[-2], 1)
+    if mask is not None:
+        count = mask.sum(-1).clamp(min=1).to(x.dtype)[..., None, None]
+    mean = x.sum(-2, keepdim=True) / count
+    if num_moments == 1:
+        return mean
     centred = zero_where_invalid(x - mean, mask)
-    moments, power = [mean], centred
-    for _ in range(2, num_moments + 1):
-        power = power * centred
-        moments.append(power.sum(0) / count)
-    return torch.stack(moments)
+    return torch.cat((mean, power_sums(centred, num_moments) / count), -2)
 
 
 def central_moment_discrepancy(
@@ -139,10 +145,18 @@ def moment_distance(
     check_float("moment_distance", "moments_y", moments_y, "K D")
     check_same_shape("moment_distance", "moments_x", moments_x, "moments_y", moments_y)
     check_bounds("moment_distance", bounds)
-    low, high = bounds
-    orders = torch.arange(1, moments_x.shape[0] + 1, device=moments_x.device, dtype=moments_x.dtype)
+    return distance_of_moments(moments_x - moments_y, bounds, enough)
+
+
+def distance_of_moments(difference: Tensor, bounds: tuple[float, float], enough: Tensor | None) -> Tensor:
+    """`moment_distance` given the difference ``[..., K, D]`` of the moments, unchecked."""
+    width = bounds[1] - bounds[0]
     # vector_norm, unlike a bare square root, has the gradient 0 at 0.
-    distance = (torch.linalg.vector_norm(moments_x - moments_y, dim=-1) / (high - low) ** orders).sum()
+    distances = torch.linalg.vector_norm(difference, dim=-1)
+    if width != 1:
+        orders = torch.arange(1, difference.shape[-2] + 1, device=difference.device, dtype=difference.dtype)
+        distances = distances / width**orders
+    distance: Tensor = distances.sum(-1)
     return distance if enough is None else torch.where(enough, distance, torch.zeros_like(distance))
 
 

@@ -104,6 +104,17 @@ def test_turns_are_interleaved():
     assert seconds["a"]["both"][0] >= seconds["a"]["backward"][0]
 
 
+@pytest.mark.compile
+def test_what_does_not_compile_gets_no_number():
+    def reads_values(x):
+        return x * 2 if x.sum().item() > 0 else x * 3
+
+    rows = run_case(case({LIBRARY: Provider(reads_values)}, compiled=True), Setting(), budget=0.05)
+    (row,) = [row for row in rows if row["provider"] == "library, compiled"]
+    assert row["not_measured"].startswith("does not compile in one graph")
+    assert {row["length"] for row in rows if row["provider"] == LIBRARY} == {8, 16}
+
+
 def test_what_takes_the_whole_budget_is_measured_once():
     slow = Provider(lambda x: time.sleep(0.1) or x * 1)
     inputs = sequence(Sizes(1, 4, 3), Setting())

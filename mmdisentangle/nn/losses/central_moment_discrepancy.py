@@ -1,19 +1,19 @@
 """Central moment discrepancy as a module, between two sets or between all pairs of modalities."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import torch
 from torch import Tensor, nn
 
-from mmdisentangle._core.checks import check_bounds, check_count, check_float, check_width
+from mmdisentangle._core.checks import check_bounds, check_count, check_float, check_mask, check_width
 from mmdisentangle._core.distributed import gather_samples
 from mmdisentangle._core.modalities import check_known, check_mapping, modality_names
 from mmdisentangle.functional.central_moment_discrepancy import (
     SampleMask,
     central_moment_discrepancy,
-    central_moments,
-    moment_distance,
+    distance_of_moments,
+    moments_of_sets,
 )
 
 
@@ -92,23 +92,37 @@ class CentralMomentDiscrepancy(nn.Module):
             check_mapping(where, "masks", masks)
         for name in masks or ():
             check_known(where, "masks", name, names)
-        moments, enough = [], []
+        sets: list[tuple[Tensor, Tensor | None]] = []
         for name in names:
             check_float(where, f"codes[{name!r}]", codes[name], "B D")
             check_width(where, f"codes[{name!r}]", codes[name], codes[names[0]].shape[-1])
-            x, mask = codes[name], None if masks is None else masks.get(name)
-            if self.gather:
-                x, mask = gather_samples(x, mask)
-            moments.append(central_moments(x, self.num_moments, mask))
-            count = torch.full((), x.shape[0], device=x.device) if mask is None else mask.sum()
-            enough.append(count >= self.min_samples)
+            mask = None if masks is None else masks.get(name)
+            if mask is not None:
+                check_mask(where, f"masks[{name!r}]", mask, codes[name].shape[:1])
+            sets.append(gather_samples(codes[name], mask) if self.gather else (codes[name], mask))
+        moments = self._moments(sets)
         pairs = list(combinations(range(len(names)), 2))
-        counted = [enough[i] & enough[j] for i, j in pairs]
-        distances = [
-            moment_distance(moments[i], moments[j], bounds=self.bounds, enough=both)
-            for (i, j), both in zip(pairs, counted, strict=True)
+        first, second = (torch.stack([moments[pair[end]] for pair in pairs]) for end in (0, 1))
+        if all(mask is None and x.shape[0] >= self.min_samples for x, mask in sets):
+            return distance_of_moments(first - second, self.bounds, None).mean()
+        enough = [
+            torch.full((), x.shape[0] >= self.min_samples, device=x.device)
+            if mask is None
+            else mask.sum() >= self.min_samples
+            for x, mask in sets
         ]
-        return torch.stack(distances).sum() / torch.stack(counted).sum().clamp(min=1)
+        counted = torch.stack([enough[i] & enough[j] for i, j in pairs])
+        distances = distance_of_moments(first - second, self.bounds, counted)
+        return distances.sum() / counted.sum().clamp(min=1)
+
+    def _moments(self, sets: Sequence[tuple[Tensor, Tensor | None]]) -> Sequence[Tensor]:
+        """Moments of every set; of all together where they have one shape, which takes fewer and larger steps."""
+        codes, masks = zip(*sets, strict=True)
+        alike = all(x.shape == codes[0].shape and (mask is None) == (masks[0] is None) for x, mask in sets)
+        if alike:
+            mask = None if masks[0] is None else torch.stack(masks)
+            return moments_of_sets(torch.stack(codes), self.num_moments, mask).unbind()
+        return [moments_of_sets(x, self.num_moments, mask) for x, mask in sets]
 
     def extra_repr(self) -> str:
         """Settings in the repr."""
