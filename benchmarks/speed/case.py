@@ -10,7 +10,7 @@ from torch import Tensor, nn
 Growth = Literal["linear", "quadratic", "constant"]
 # The lengths of a case that grows linearly, and of one that does not.
 LENGTHS = (32, 128, 512, 2_048, 8_192, 32_768, 65_536)
-SHORT_LENGTHS = (32, 128, 512, 2_048, 8_192)
+SHORT_LENGTHS = (32, 128, 512, 1_024, 2_048, 4_096, 8_192)
 LIBRARY, COMPILED, FUSED, RELEASED, EAGER = "library", "library, compiled", "library, fused", "released", "plain eager"
 
 
