@@ -5,11 +5,12 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch._C._profiler import _EventType
 from torch.profiler import ProfilerActivity, profile
 
 RESULTS = Path(__file__).parent / "results"
@@ -40,15 +41,33 @@ def ratios(slow: list[float], fast: list[float]) -> dict[str, float]:
 
 
 def peak_bytes(run: Callable[[], object]) -> int:
-    """Largest sum of live CPU tensor bytes that ``run`` allocates, from the allocator's own events."""
+    """Largest sum of live CPU tensor bytes that ``run`` allocates, from the allocator's own events.
+
+    What was there before and is freed on the way does not count: the profiler may know a wrong size for it.
+    """
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
         run()
-    events = [event for event in recorded.profiler.kineto_results.events() if event.name() == "[memory]"]
-    live = peak = 0
-    for event in sorted(events, key=lambda event: event.start_ns()):
-        live += event.nbytes()
-        peak = max(peak, live)
+    live: dict[int, int] = {}
+    total = peak = 0
+    for event in sorted(_allocations(recorded.profiler.kineto_results.experimental_event_tree())):
+        _, address, size = event
+        if size > 0:
+            live[address] = size
+            total += size
+        else:
+            total -= live.pop(address, 0)
+        peak = max(peak, total)
     return peak
+
+
+def _allocations(nodes: Iterable[Any]) -> Iterator[tuple[int, int, int]]:
+    """Time, address and bytes (negative where freed) of every allocation below the nodes."""
+    waiting = list(nodes)
+    while waiting:
+        node = waiting.pop()
+        waiting += node.children
+        if node.tag == _EventType.Allocation:
+            yield node.start_time_ns, node.extra_fields.ptr, node.extra_fields.alloc_size
 
 
 def environment() -> dict[str, Any]:

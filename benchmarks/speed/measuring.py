@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -86,30 +86,38 @@ def with_compiled(providers: Mapping[str, Provider]) -> dict[str, Provider]:
 
 
 def failures(case: Case, device: torch.device) -> dict[str, str]:
-    """Why a provider's result or gradient is not that of the first one; empty for those whose are."""
+    """Why a provider's result or gradient is not that of the first one; empty for those whose are.
+
+    Compared in float64; providers that exist in float32 alone, as fused kernels do, in float32.
+    """
     if not case.checked:
         return {}
-    setting = Setting(device, torch.float64)
+    found, compared = _failures(case, Setting(device, torch.float64), case.tolerance, without=())
+    found |= _failures(case, Setting(device, torch.float32), max(case.tolerance, 1e-4), without=compared)[0]
+    return found
+
+
+def _failures(
+    case: Case, setting: Setting, tolerance: float, without: Collection[str]
+) -> tuple[dict[str, str], Collection[str]]:
+    """Failures, and the names of all providers; those in ``without`` are not run, but for the first."""
     length = CHECKED_LENGTH if case.growth != "constant" else min(case.lengths)
     torch.manual_seed(0)
     inputs = case.inputs(case.sizes(length), setting)
-    expected: list[Tensor] | None = None
+    (first, reference), *others = case.providers(case.features, setting).items()
     found: dict[str, str] = {}
-    for name, provider in case.providers(case.features, setting).items():
+    names = [first, *(name for name, _ in others)]
+    others = [(name, provider) for name, provider in others if name not in without]
+    expected = _result_and_gradients(reference, inputs) if others else []
+    for name, provider in others:
         try:
-            own = _result_and_gradients(provider, inputs)
+            worst = _deviation(_result_and_gradients(provider, inputs), expected)
         except (RuntimeError, TypeError, ValueError) as error:
-            if expected is None:
-                raise
-            found[name] = f"cannot run in float64: {str(error).splitlines()[0]}"
+            found[name] = f"cannot run: {str(error).splitlines()[0]}"
             continue
-        if expected is None:
-            expected = own
-            continue
-        worst = _deviation(own, expected)
-        if not worst <= case.tolerance:
-            found[name] = f"differs from {LIBRARY!r} by {worst:.1e}, allowed {case.tolerance:.0e}"
-    return found
+        if not worst <= tolerance:
+            found[name] = f"differs from {first!r} by {worst:.1e}, allowed {tolerance:.0e}"
+    return found, names
 
 
 def _result_and_gradients(provider: Provider, inputs: tuple[Any, ...]) -> list[Tensor]:

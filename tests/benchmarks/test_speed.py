@@ -58,6 +58,16 @@ def test_providers_that_differ_are_named():
     assert "differs from 'library' by 1.0e-04" in found["value"]
 
 
+def test_what_exists_in_float32_alone_is_compared_there():
+    def providers(features, setting):
+        fused = {"fused": Provider(lambda x: x.square() * 1.01)} if setting.dtype == torch.float32 else {}
+        return {LIBRARY: Provider(square), "same": Provider(lambda x: x * x), **fused}
+
+    found = failures(Case("made_up", sequence, providers, 2, 3, lengths=(8, 16)), CPU)
+    assert list(found) == ["fused"]
+    assert "allowed 1e-04" in found["fused"]
+
+
 def test_a_provider_that_differs_gets_no_number():
     providers = {LIBRARY: Provider(square), "wrong": Provider(lambda x: x.abs())}
     rows = run_case(case(providers), Setting(), budget=0.05)
@@ -128,6 +138,15 @@ def test_gradients_do_not_add_up():
     for _ in range(3):
         passes(Provider(square), (x,), CPU)
     torch.testing.assert_close(x.grad, 2 * x.detach())
+
+
+def test_peak_does_not_depend_on_what_was_measured_before():
+    (x,) = sequence(Sizes(1, 1000, 100), Setting())
+    provider = Provider(lambda x: x.square())
+    first = peak(provider, (x,), CPU)
+    for _ in range(3):
+        passes(provider, (x,), CPU)
+        assert peak(provider, (x,), CPU) == first
 
 
 def test_peak_counts_live_bytes():

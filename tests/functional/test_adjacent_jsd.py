@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from torch.profiler import ProfilerActivity, profile
 
+from benchmarks._measure import peak_bytes
 from mmdisentangle.functional import _adjacent_jsd as module
 from mmdisentangle.functional import temporal_invariance
 from tests.oracles.draws import coin, normal
@@ -68,22 +68,10 @@ def test_half_precision_gradient_is_rounded_once(monkeypatch):
     torch.testing.assert_close(x.grad.double(), exact.grad, rtol=2**-8, atol=1e-6)
 
 
-def peak_memory(function):
-    """Largest number of bytes allocated at once while ``function`` runs, beyond what was there before."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
-        function()
-    events = [event for event in recorded.profiler.kineto_results.events() if event.name() == "[memory]"]
-    current = peak = 0
-    for event in sorted(events, key=lambda event: event.start_ns()):
-        current += event.nbytes()
-        peak = max(peak, current)
-    return peak
-
-
 @pytest.mark.parametrize("masked", [False, True])
 def test_memory_of_long_sequences(masked):
     """At most 1.5 times the input for forward and backward together; 1.0 is the gradient itself."""
     x = torch.randn(8, 5000, 256, requires_grad=True)
     mask = torch.rand(8, 5000) < 0.9 if masked else None
-    peak = peak_memory(lambda: temporal_invariance(x, mask).backward())
+    peak = peak_bytes(lambda: temporal_invariance(x, mask).backward())
     assert 1.0 <= peak / (x.numel() * x.element_size()) <= 1.5
