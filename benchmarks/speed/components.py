@@ -22,6 +22,7 @@ from benchmarks.speed.case import (
 from mmdisentangle import functional
 from mmdisentangle import nn as layers
 from mmdisentangle.kernels import temporal_invariance as fused_temporal_invariance
+from mmdisentangle.models._rtil_released import TORCH_BLOCK
 
 MODALITIES = ("text", "audio", "vision")
 WINDOW = 32
@@ -234,21 +235,7 @@ def transformer_block(features: int, setting: Setting) -> Providers:
     theirs = setting.module(
         lambda: nn.TransformerEncoderLayer(features, 4, 4 * features, dropout=0.0, batch_first=True)
     )
-    names = {
-        "attention_input.weight": "self_attn.in_proj_weight",
-        "attention_input.bias": "self_attn.in_proj_bias",
-        "attention_output.weight": "self_attn.out_proj.weight",
-        "attention_output.bias": "self_attn.out_proj.bias",
-        "feedforward.0.weight": "linear1.weight",
-        "feedforward.0.bias": "linear1.bias",
-        "feedforward.3.weight": "linear2.weight",
-        "feedforward.3.bias": "linear2.bias",
-        "norm_attention.weight": "norm1.weight",
-        "norm_attention.bias": "norm1.bias",
-        "norm_feedforward.weight": "norm2.weight",
-        "norm_feedforward.bias": "norm2.bias",
-    }
-    theirs.load_state_dict({names[name]: x for name, x in layer.state_dict().items()})
+    theirs.load_state_dict({TORCH_BLOCK[name]: x for name, x in layer.state_dict().items()})
     return {LIBRARY: _layer(layer), "torch.nn.TransformerEncoderLayer": _layer(theirs)}
 
 

@@ -68,6 +68,6 @@ def _dress(axis: Axes, title: str, label: str) -> None:
     axis.set_yscale("log")
     axis.set_title(title, fontsize=9)
     axis.set_xlabel(label, fontsize=8)
-    axis.tick_params(labelsize=7)
+    axis.tick_params(which="both", labelsize=7)
     axis.grid(alpha=0.25, which="major")
     axis.spines[["top", "right"]].set_visible(False)

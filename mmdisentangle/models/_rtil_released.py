@@ -35,7 +35,8 @@ UNUSED = frozenset(
         "fc_gate_vt",
     ]
 )
-_BLOCK = {
+# Parameters of `nn.TransformerBlock` and their names in `torch.nn.TransformerEncoderLayer`.
+TORCH_BLOCK = {
     "attention_input.weight": "self_attn.in_proj_weight",
     "attention_input.bias": "self_attn.in_proj_bias",
     "attention_output.weight": "self_attn.out_proj.weight",
@@ -71,7 +72,7 @@ def released_names(model: "RTIL") -> dict[str, str]:
             names[f"{own}.bias"] = f"{released}.bias"
 
     def block(own: str, released: str) -> None:
-        names.update({f"{own}.{ours}": f"{released}.layers.0.{theirs}" for ours, theirs in _BLOCK.items()})
+        names.update({f"{own}.{ours}": f"{released}.layers.0.{theirs}" for ours, theirs in TORCH_BLOCK.items()})
 
     for name, letter in zip(model.modalities, "tav", strict=True):
         projection = f"codes.projections.{model.codes.projections.names[name]}"
