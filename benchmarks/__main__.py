@@ -36,7 +36,7 @@ HEADLINE_BUDGET = 30.0
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1, help="of the CPU; at least 1")
     parser.add_argument("--only", nargs="+", metavar="CASE", help="these cases alone, and no headlines; writes nothing")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--quick", action="store_true", help="short lengths, little time; writes nothing")
@@ -45,6 +45,10 @@ def arguments() -> argparse.Namespace:
     found = parser.parse_args()
     if found.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda: this torch sees no GPU.")
+    if found.threads < 1:
+        parser.error(f"--threads: must be at least 1, got {found.threads}.")
+    if found.check and (found.only or found.device != "cpu"):
+        parser.error("--check compares all headline ratios of the CPU; it goes with neither --only nor --device cuda.")
     known = [case.name for case in (*COMPONENTS, *MODELS)]
     for name in found.only or ():
         if name not in known:

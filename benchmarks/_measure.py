@@ -6,6 +6,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,12 +71,20 @@ def _allocations(nodes: Iterable[Any]) -> Iterator[tuple[int, int, int]]:
             yield node.start_time_ns, node.extra_fields.ptr, node.extra_fields.alloc_size
 
 
+def _processor() -> str:
+    """The processor's name where the system tells it (Linux), else its kind."""
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return platform.machine()
+
+
 def environment() -> dict[str, Any]:
     """What the numbers depend on."""
     return {
         "torch": torch.__version__,
         "python": platform.python_version(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "machine": f"{_processor()}, {os.cpu_count()} cores",
         "threads": torch.get_num_threads(),
         "allocator": "jemalloc/tcmalloc" if "malloc" in os.environ.get("LD_PRELOAD", "") else "glibc malloc, defaults",
     }

@@ -15,6 +15,10 @@ import hypothesis
 import pytest
 import torch
 
+if not torch.cuda.is_available():
+    # Read when triton is imported, which torch's compiler does for whoever comes first: kernels run in its interpreter.
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
 # No deadline: the first example pays for whatever torch sets up, and test machines are shared.
 hypothesis.settings.register_profile("dev", max_examples=25, deadline=None)
 hypothesis.settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True, print_blob=True)

@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cosine_similarity
 
 from benchmarks.speed import peers, released
 from benchmarks.speed.case import (
@@ -103,13 +102,7 @@ def moments(features: int, setting: Setting) -> Providers:
 def margin_inputs(sizes: Sizes, setting: Setting) -> tuple[Tensor, Tensor, Tensor]:
     """Features of three modalities, prototypes, classes."""
     target = torch.arange(3, device=setting.device).repeat_interleave(sizes.length)
-    return setting.randn(3 * sizes.length, sizes.features), prototypes(sizes.features, setting), target
-
-
-def prototypes(features: int, setting: Setting) -> Tensor:
-    """One a class, the same for every number of samples."""
-    drawn = torch.randn(3, features, generator=torch.Generator().manual_seed(0))
-    return drawn.to(setting.device, setting.dtype)
+    return setting.randn(3 * sizes.length, sizes.features), setting.randn(3, sizes.features), target
 
 
 def margin(features: int, setting: Setting) -> Providers:
@@ -119,7 +112,7 @@ def margin(features: int, setting: Setting) -> Providers:
     return {
         LIBRARY: Provider(functional.cosine_margin_loss),
         RELEASED: Provider(looped, longest=LOOPED),
-        **peers.margin_losses(prototypes(features, setting), setting),
+        **peers.margin_losses(3, features, setting),
     }
 
 
@@ -179,8 +172,7 @@ def shared_private(features: int, setting: Setting) -> Providers:
 
 def bilinear_gate(features: int, setting: Setting) -> Providers:
     layer = setting.module(lambda: layers.BilinearGate(features, mode="soft", dropout=0.0))
-    similarity = {"a cosine": Provider(cosine_similarity)} if setting.dtype != torch.float64 else {}
-    return {LIBRARY: _layer(layer), **similarity}
+    return {LIBRARY: _layer(layer)}
 
 
 def convolution(features: int, setting: Setting) -> Providers:
@@ -288,7 +280,7 @@ COMPONENTS = (
     Case("double_discriminator", two_families, double_discriminator, batch=1, features=32),
     Case("masked_mean", sequence, pooling, batch=1, features=64),
     Case("shared_private", modalities, shared_private, batch=1, features=32),
-    Case("bilinear_gate", two_sequences, bilinear_gate, batch=1, features=64, checked=False),
+    Case("bilinear_gate", two_sequences, bilinear_gate, batch=1, features=64),
     Case("temporal_conv", sequence, convolution, batch=1, features=32),
     Case("recurrent_encoder", sequence, recurrence, batch=1, features=32),
     Case("modality_weighting", modalities, weighting, batch=1, features=32),

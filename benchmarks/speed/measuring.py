@@ -14,6 +14,8 @@ from benchmarks.speed.case import COMPILED, LIBRARY, Case, Provider, Setting, le
 DIRECTIONS = ("forward", "backward", "both")
 # The length at which providers are compared: odd, and no multiple of anything.
 CHECKED_LENGTH = 37
+# Compiled code orders its sums differently.
+COMPILED_TOLERANCE = 1e-3
 # Seconds that a provider's turn lasts at least.
 SHORTEST_TURN = 0.02
 Seconds = dict[str, list[float]]
@@ -83,6 +85,13 @@ def with_compiled(providers: Mapping[str, Provider]) -> dict[str, Provider]:
     compiled = torch.compile(provider.call, fullgraph=True, dynamic=True)
     # What comes after the library is measured after it.
     return {**providers, COMPILED: Provider(compiled, provider.modules, provider.longest)}
+
+
+def differs(providers: Mapping[str, Provider], inputs: tuple[Any, ...]) -> str:
+    """Why the compiled library is not the library, in the precision of the inputs; empty where it is."""
+    own, expected = (_result_and_gradients(providers[name], inputs) for name in (COMPILED, LIBRARY))
+    worst = _deviation(own, expected)
+    return "" if worst <= COMPILED_TOLERANCE else f"differs from {LIBRARY!r} by {worst:.1e}"
 
 
 def failures(case: Case, device: torch.device) -> dict[str, str]:

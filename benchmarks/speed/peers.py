@@ -6,6 +6,7 @@ from importlib.metadata import version
 from typing import Any
 
 from torch import Tensor
+from torch.func import functional_call
 
 from benchmarks.speed.case import Provider, Setting
 
@@ -28,21 +29,20 @@ def reversals() -> dict[str, Provider]:
     }
 
 
-def margin_losses(prototypes: Tensor, setting: Setting) -> dict[str, Provider]:
+def margin_losses(num_classes: int, features: int, setting: Setting) -> dict[str, Provider]:
     """Additive cosine margin loss, ``CosFaceLoss``, with given prototypes."""
     losses = _installed("pytorch_metric_learning.losses")
     if losses is None:
         return {}
-    loss = losses.CosFaceLoss(*prototypes.shape, margin=0.5, scale=30).to(setting.device, setting.dtype)
-    # It keeps prototypes of its own, as columns.
-    loss.W.data.copy_(prototypes.T)
+    loss = losses.CosFaceLoss(num_classes, features, margin=0.5, scale=30).to(setting.device, setting.dtype)
 
-    def call(x: Tensor, _: Tensor, target: Tensor) -> Tensor:
-        result: Tensor = loss(x, target)
+    def call(x: Tensor, prototypes: Tensor, target: Tensor) -> Tensor:
+        # It keeps prototypes of its own, as columns; these stand in for them.
+        result: Tensor = functional_call(loss, {"W": prototypes.T}, (x, target))
         return result
 
     source = f"pytorch-metric-learning {version('pytorch-metric-learning')}"
-    return {"pytorch-metric-learning": Provider(call, (loss,), source=source)}
+    return {"pytorch-metric-learning": Provider(call, source=source)}
 
 
 def _installed(name: str) -> Any:

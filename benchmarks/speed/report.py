@@ -19,10 +19,14 @@ _HEAD = """# Speed and memory
 
 This page is written by `python -m benchmarks --report` from the files under `benchmarks/results/`; `make bench`
 measures anew (CPU, one thread, a quarter of an hour), `python -m benchmarks --device cuda` does on a GPU, and
-`make bench-check` fails when a ratio below got worse. Every provider's values and gradients are compared in float64
-before it is timed; one that differs gets no number. Providers take turns, round by round; numbers are medians with the
-range of the rounds. Peak memory is the largest sum of live tensor bytes beyond what was there before (CPU: from the
-allocator's own events).
+`make bench-check` fails when a ratio below got worse.
+
+Values and gradients of a component's providers are compared before they are timed (in float64; compiled and fused ones
+in float32), and one that differs gets no number. Whole models and training steps draw dropout masks and are not
+compared here: the tests compare them. Providers take turns, round by round; numbers are medians with the range of the
+rounds. A provider's lengths end where one pass would take longer than two seconds. TransformerConv lists its edges in
+every pass. Peak memory is the largest sum of live tensor bytes beyond what was there before (CPU: from the allocator's
+own events).
 """
 
 

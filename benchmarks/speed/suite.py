@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.speed.case import COMPILED, LIBRARY, Case, Provider, Setting, leaves
 from benchmarks.speed.headlines import Headline
-from benchmarks.speed.measuring import DIRECTIONS, failures, passes, peak, spread, timed, with_compiled
+from benchmarks.speed.measuring import DIRECTIONS, differs, failures, passes, peak, spread, timed, with_compiled
 
 Row = dict[str, Any]
 MOST_ROUNDS = 9
@@ -32,7 +32,11 @@ def run_case(case: Case, setting: Setting, budget: float) -> list[Row]:
             # Two lengths, so that the compiler has seen that they change.
             for length in case.lengths[:2]:
                 passes(compiled[COMPILED], case.inputs(case.sizes(length), setting), device)
-            providers = compiled
+            reason = differs(compiled, case.inputs(case.sizes(case.lengths[0]), setting)) if case.checked else ""
+            if reason:
+                rows.append(_unmeasured(case, COMPILED, case.lengths[0], setting, reason))
+            else:
+                providers = compiled
         except (RuntimeError, torch._dynamo.exc.TorchDynamoException) as error:
             reason = f"does not compile in one graph: {str(error).splitlines()[0]}"
             rows.append(_unmeasured(case, COMPILED, case.lengths[0], setting, reason))
@@ -126,10 +130,12 @@ def _ratios(case: Case, headlines: Iterable[Headline], budget: float, rounds: in
     used = {name for headline in headlines for name in (headline.slow, headline.fast)}
     if COMPILED in used:
         providers = with_compiled(providers)
+    inputs = case.inputs(case.sizes(case.lengths[0]), setting)
+    if COMPILED in used and (reason := differs(providers, inputs)):
+        failed[COMPILED] = reason
     providers = {name: provider for name, provider in providers.items() if name in used}
     if failed.keys() & used:
         raise AssertionError(f"{case.name}: {failed}")
-    inputs = case.inputs(case.sizes(case.lengths[0]), setting)
     for provider in providers.values():
         passes(provider, inputs, setting.device)
     seconds = timed(providers, inputs, setting.device, budget, rounds)

@@ -33,12 +33,6 @@ def safe_sqrt(x: Tensor) -> Tensor:
     return torch.where(positive, x.clamp(min=torch.finfo(x.dtype).tiny).sqrt(), x * 0)
 
 
-def inverse_norm(x: Tensor) -> Tensor:
-    """``1 / |x|`` over the last axis, which stays; 1, with the gradient 0, for zero vectors."""
-    squared = x.square().sum(-1, keepdim=True)
-    return (squared + (squared == 0)).rsqrt()
-
-
 def unit_vectors(x: Tensor, *, detach_norm: bool = False) -> Tensor:
     """Scale the last axis to length one; zero vectors stay zero, with a finite gradient."""
     norm: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)

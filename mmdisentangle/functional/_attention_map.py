@@ -19,7 +19,7 @@ def products(q: Tensor, k: Tensor, window: int | None) -> Tensor:
     """Inner products of ``[B, H, T, d_head]`` queries and keys; 0 outside the sequence."""
     if window is None:
         return q @ k.mT
-    block = block_length(window)
+    block = block_length(window, k.shape[2])
     keys = with_neighbours(in_blocks(k, block, 2), window, 2)
     return diagonals(in_blocks(q, block, 2) @ keys.mT).flatten(2, 3)[:, :, : q.shape[2]]
 
@@ -28,7 +28,7 @@ def sums(weights: Tensor, v: Tensor, window: int | None) -> Tensor:
     """Sums of ``[B, H, T, d_head]`` values with the weights of a map."""
     if window is None:
         return weights @ v
-    block = block_length(window)
+    block = block_length(window, v.shape[2])
     values = with_neighbours(in_blocks(v, block, 2), window, 2)
     return (from_diagonals(in_blocks(weights, block, 2)) @ values).flatten(2, 3)[:, :, : v.shape[2]]
 
@@ -57,6 +57,6 @@ def kernel(weight: Tensor, window: int | None) -> Tensor:
 
 def _keys(mask: Tensor, window: int) -> Tensor:
     """Whether the key of every entry of a band is a real frame of the sequence, ``[B, 1, T, 2 window + 1]``."""
-    block = block_length(window)
+    block = block_length(window, mask.shape[1])
     keys = with_neighbours(in_blocks(mask, block), window)
     return diagonals(keys.unsqueeze(-2).expand(-1, -1, block, -1)).flatten(1, 2)[:, None, : mask.shape[1]]

@@ -8,9 +8,12 @@ from torch.nn.functional import pad
 _LEAST_BLOCK = 32
 
 
-def block_length(reach: int) -> int:
-    """Length of the blocks for neighbours up to ``reach`` places away."""
-    return max(reach, _LEAST_BLOCK)
+def block_length(reach: int, frames: int) -> int:
+    """Length of the blocks for neighbours up to ``reach`` places away; one block for a sequence shorter than that.
+
+    A compiled graph must serve every length, and has blocks of ``reach``.
+    """
+    return max(reach if torch.compiler.is_compiling() else min(reach, frames), _LEAST_BLOCK)
 
 
 def in_blocks(x: Tensor, block: int, dim: int = 1) -> Tensor:

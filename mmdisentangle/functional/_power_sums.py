@@ -35,6 +35,7 @@ class _PowerSums(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Tensor, int], output: Tensor) -> None:
         x, ctx.highest = inputs
         ctx.save_for_backward(x)
+        ctx.save_for_forward(x)
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
@@ -43,3 +44,12 @@ class _PowerSums(torch.autograd.Function):
         for weight in reversed(lower):
             slope = torch.addcmul(weight, slope, x)
         return slope * x, None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, _: None) -> Tensor:
+        (x,) = ctx.saved_tensors
+        power, changes = x, []
+        for order in range(2, ctx.highest + 1):
+            changes.append((order * power * tangent).sum(-2))
+            power = power * x
+        return torch.stack(changes, -2)

@@ -89,7 +89,8 @@ def central_moment_discrepancy(
         SettingError: bounds are not increasing, ``num_moments`` or ``min_samples`` below 1.
 
     Numerics:
-        Where two moments coincide the norm has the gradient 0 (a bare square root has NaN).
+        Where two moments coincide the norm has the gradient 0 (a bare square root has NaN); it has no second derivative
+        there.
 
     Deviations:
         None in value from the released code of RTIL, which uses ``num_moments=5, bounds=(0, 1), min_samples=1``.

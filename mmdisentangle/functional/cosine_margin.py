@@ -7,8 +7,11 @@ from torch.nn.functional import cross_entropy
 
 from mmdisentangle._core.checks import check_axes, check_float, check_mask, check_number, check_tensor, check_width
 from mmdisentangle._core.errors import DtypeError, ShapeError
-from mmdisentangle._core.numerics import at_least_float32, inverse_norm, without_autocast, zero_where_invalid
+from mmdisentangle._core.numerics import at_least_float32, unit_vectors, without_autocast, zero_where_invalid
 from mmdisentangle._core.reduction import Reduction, check_reduction, reduce_terms
+
+# Without it torch would take class -100 for a row to leave out.
+_NO_CLASS = torch.iinfo(torch.int64).min
 
 
 def cosine_logits(features: Float[Tensor, "N D"], prototypes: Float[Tensor, "C D"]) -> Float[Tensor, "N C"]:
@@ -105,14 +108,12 @@ def cosine_margin_loss(
     is_true_class = torch.arange(prototypes.shape[0], device=target.device) == target.unsqueeze(-1)
     logits = torch.add(scale * cosines, is_true_class, alpha=-scale * margin)
     if mask is None and reduction != "none":
-        total = cross_entropy(logits, target, reduction="sum")
+        total = cross_entropy(logits, target, reduction="sum", ignore_index=_NO_CLASS)
         return total if reduction == "sum" else total / max(target.shape[0], 1)
-    terms = cross_entropy(logits, target, reduction="none")
+    terms = cross_entropy(logits, target, reduction="none", ignore_index=_NO_CLASS)
     return reduce_terms(zero_where_invalid(terms, mask), mask, reduction)
 
 
 def _cosines(features: Tensor, prototypes: Tensor) -> Tensor:
-    features, prototypes = at_least_float32(features), at_least_float32(prototypes)
     with without_autocast(features):
-        # To divide N x C products is less work than to divide N x D features, and so are the derivatives.
-        return (features @ prototypes.mT) * (inverse_norm(features) * inverse_norm(prototypes).mT)
+        return unit_vectors(at_least_float32(features)) @ unit_vectors(at_least_float32(prototypes)).mT

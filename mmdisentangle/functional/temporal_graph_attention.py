@@ -122,7 +122,7 @@ def temporal_band(
     self_loops: bool,
 ) -> TemporalBand:
     """The edges of `temporal_graph_attention`; a node without neighbours, real or padded, has a self-loop."""
-    reach, block = max_neighbours, block_length(max_neighbours)
+    reach, block = max_neighbours, block_length(max_neighbours, times.shape[1])
     if mask is None:
         mask = torch.ones(times.shape, dtype=torch.bool, device=times.device)
 

@@ -6,7 +6,7 @@ from mmdisentangle._core.dropout import dropout
 
 
 class Dropout(nn.Dropout):
-    """`torch.nn.Dropout` whose mask costs a processor a quarter; the same distribution, other random numbers."""
+    """`torch.nn.Dropout`; large masks cost a processor less. The same distribution, other random numbers."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Zero entries in training, and scale the others."""

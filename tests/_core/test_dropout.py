@@ -2,10 +2,18 @@
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import grad, vmap
 
 from mmdisentangle._core import dropout as module
 from mmdisentangle._core.dropout import dropout, relu_dropout
+
+
+@pytest.fixture(autouse=True)
+def small_tensors_too(monkeypatch):
+    """torch's own dropout would take them."""
+    monkeypatch.setattr(module, "_LEAST", 0)
+
 
 BOTH = pytest.mark.parametrize("function", [dropout, relu_dropout])
 
@@ -107,6 +115,35 @@ def test_vmap_decides_about_randomness(function):
         vmap(drop)(x)
     gradients = vmap(grad(lambda row: drop(row).sum()), randomness="different")(x)
     assert set(gradients.unique().tolist()) == {0.0, 2.0}
+
+
+@BOTH
+def test_forward_mode(function):
+    x, tangent = torch.randn(20), torch.randn(20)
+
+    def seeded(x):
+        torch.manual_seed(1)
+        return function(x, 0.5, True)
+
+    value, change = torch.func.jvp(seeded, (x,), (tangent,))
+    _, backward = torch.func.vjp(seeded, x)
+    torch.testing.assert_close(value, seeded(x))
+    torch.testing.assert_close(change, tangent * backward(torch.ones(20))[0])
+
+
+@BOTH
+def test_tensors_without_numbers_are_left_to_torch(function):
+    with FakeTensorMode():
+        assert function(torch.randn(4, 5), 0.5, True).shape == (4, 5)
+
+
+def test_small_tensors_are_left_to_torch(monkeypatch):
+    monkeypatch.setattr(module, "_LEAST", 101)
+    x = torch.rand(100)
+    torch.manual_seed(0)
+    expected = torch.nn.functional.dropout(x, 0.5)
+    torch.manual_seed(0)
+    assert torch.equal(dropout(x, 0.5, True), expected)
 
 
 def test_keeps_no_mask():

@@ -257,3 +257,9 @@ def test_bad_input():
         predictive_attention(q, k, v, maps, *convolution, window=2)
     with expect.error(ShapeError, "previous must have shape [2, 2, 6, 6]", "[2, 2, 6, 5]"):
         predictive_attention(q, k, v, band(maps, 2), *convolution)
+
+
+def test_a_window_far_beyond_the_sequence_costs_no_more_than_its_map():
+    q = normal(0, 1, 2, 5, 3)
+    output = predictive_attention(q, q, q, window=100_000).output
+    torch.testing.assert_close(output, predictive_attention(q, q, q).output)

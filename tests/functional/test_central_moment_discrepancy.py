@@ -255,3 +255,14 @@ def test_bad_moments():
         moment_distance(central_moments(X), central_moments(X).long())
     with expect.error(ShapeError, "central_moments: mask", "[4]", "[5]"):
         central_moments(X, mask=torch.ones(5).bool())
+
+
+def test_forward_mode_and_hessian():
+    generator = torch.Generator().manual_seed(0)
+    x, y = (torch.rand(size, 2, generator=generator, dtype=torch.float64) for size in (6, 5))
+    _, change = torch.func.jvp(lambda x: central_moment_discrepancy(x, y), (x,), (torch.ones_like(x),))
+    gradient = torch.func.grad(lambda x: central_moment_discrepancy(x, y))(x)
+    torch.testing.assert_close(change, gradient.sum())
+    hessian = torch.func.hessian(lambda x: central_moment_discrepancy(x, y))(x)
+    twice = torch.func.jacrev(torch.func.jacrev(lambda x: central_moment_discrepancy(x, y)))(x)
+    torch.testing.assert_close(hessian, twice)

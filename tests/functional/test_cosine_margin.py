@@ -226,3 +226,22 @@ def test_bad_cosines():
         cosine_logits(X, W[:, :2])
     with expect.error(DtypeError, "cosine_logits: features", "int64"):
         cosine_logits(X.long(), W)
+
+
+@pytest.mark.parametrize("size", [1e-22, 1e-14, 1e-8, 1e8, 1e15])
+def test_gradient_is_finite_at_any_size(size):
+    features = (normal(0, 4, 8).float() * size).requires_grad_()
+    prototypes = normal(1, 3, 8).float()
+    target = torch.tensor([0, 1, 2, 0])
+    loss = cosine_margin_loss(features, prototypes, target)
+    loss.backward()
+    assert features.grad.isfinite().all()
+    # The squares of 1e-22 have three digits left in float32.
+    expected = cosine_margin_loss(features.detach() / size, prototypes, target)
+    torch.testing.assert_close(loss, expected, rtol=1e-2 if size == 1e-22 else 1e-5, atol=0)
+
+
+@pytest.mark.parametrize("wrong", [-100, -1, 3])
+def test_a_class_that_does_not_exist_is_an_error(wrong):
+    with pytest.raises(IndexError):
+        cosine_margin_loss(torch.randn(2, 8), torch.eye(3, 8), torch.tensor([0, wrong]))

@@ -103,3 +103,51 @@ def test_block_uses_it(recomputed):
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
         functional_call(block, dict(block.named_parameters()), x)
     assert not any(tuple(t.shape) in ((2, 5, 24), (10, 24)) for t in kept)
+
+
+def test_half_precision_is_not_summed_in_chunks(monkeypatch):
+    """Sums over many chunks in bfloat16 stall."""
+    monkeypatch.setattr(_feed_forward, "_CHUNK_ENTRIES", 100)
+    exact = [tensor.detach() for tensor in parameters()]
+    exact[0] = torch.randn(2000, 5, dtype=torch.float64)
+    errors = []
+    for limit in (0, 1 << 40):
+        monkeypatch.setattr(_feed_forward, "_RECOMPUTED_FROM", limit)
+        low = [tensor.bfloat16().requires_grad_() for tensor in exact]
+        wanted = [tensor.bfloat16().double().requires_grad_() for tensor in exact]
+        for tensors in (low, wanted):
+            relu_feed_forward(*tensors).double().mean(0).sum().backward()
+        scale = wanted[1].grad.norm()
+        errors.append((low[1].grad.double() - wanted[1].grad).norm() / scale)
+    assert errors[0] < 2 * errors[1] < 0.02
+
+
+@pytest.mark.parametrize("frozen", [(1, 2), (3, 4), (0,), (0, 1, 2, 3)])
+def test_frozen_parameters(recomputed, frozen):
+    tensors = parameters()
+    for index in frozen:
+        tensors[index].requires_grad_(False)
+    trained = [tensor for tensor in tensors if tensor.requires_grad]
+    own = torch.autograd.grad(relu_feed_forward(*tensors).sum(), trained)
+    x, w_in, b_in, w_out, b_out = tensors
+    expected = torch.autograd.grad(linear(linear(x, w_in, b_in).relu(), w_out, b_out).sum(), trained)
+    torch.testing.assert_close(own, expected)
+
+
+def test_backward_inside_autocast(recomputed):
+    tensors = parameters(torch.float32)
+    y = relu_feed_forward(*tensors)
+    with torch.autocast("cpu", torch.bfloat16):
+        y.sum().backward()
+    assert tensors[1].grad.dtype == torch.float32
+
+
+def test_forward_mode(recomputed):
+    tensors = [tensor.detach() for tensor in parameters()]
+    tangents = [torch.randn_like(tensor) for tensor in tensors]
+    _, change = torch.func.jvp(relu_feed_forward, tuple(tensors), tuple(tangents))
+    x, w_in, b_in, w_out, b_out = tensors
+    _, expected = torch.func.jvp(
+        lambda *t: linear(linear(t[0], t[1], t[2]).relu(), t[3], t[4]), (x, w_in, b_in, w_out, b_out), tuple(tangents)
+    )
+    torch.testing.assert_close(change, expected)

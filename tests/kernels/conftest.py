@@ -3,11 +3,8 @@
 import os
 
 import pytest
-import torch
 
-if not torch.cuda.is_available():
-    # Read when triton is first imported, which is later than tests are collected.
-    os.environ["TRITON_INTERPRET"] = "1"
+# Set by the conftest above where there is no GPU.
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 
 DEVICES = [

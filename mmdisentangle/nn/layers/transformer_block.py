@@ -109,16 +109,25 @@ class TransformerBlock(nn.Module):
 
 
 class _FeedForward(nn.Sequential):
-    """Linear map, activation, dropout, linear map."""
+    """Linear map, activation, dropout, linear map.
+
+    As built it is computed in one go; where a part has been replaced, wrapped, pruned or hooked, all of them are called.
+    """
 
     def forward(self, input: Tensor) -> Tensor:
-        first, activation, dropout, last = self
-        if not isinstance(activation, nn.ReLU):
-            transformed: Tensor = last(dropout(activation(first(input))))
-            return transformed
-        assert isinstance(first, nn.Linear)
-        assert isinstance(dropout, Dropout)
-        assert isinstance(last, nn.Linear)
-        return relu_feed_forward(
-            input, first.weight, first.bias, last.weight, last.bias, p=dropout.p, training=dropout.training
-        )
+        if [type(part) for part in self] == [nn.Linear, nn.ReLU, Dropout, nn.Linear]:
+            first, dropout, last = self[0], self[2], self[3]
+            assert isinstance(first, nn.Linear)
+            assert isinstance(dropout, Dropout)
+            assert isinstance(last, nn.Linear)
+            if first.bias is not None and last.bias is not None and not any(map(_is_hooked, self)):
+                return relu_feed_forward(
+                    input, first.weight, first.bias, last.weight, last.bias, p=dropout.p, training=dropout.training
+                )
+        for part in self:
+            input = part(input)
+        return input
+
+
+def _is_hooked(part: nn.Module) -> bool:
+    return bool(part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks)

@@ -126,4 +126,5 @@ class CentralMomentDiscrepancy(nn.Module):
 
     def extra_repr(self) -> str:
         """Settings in the repr."""
-        return f"num_moments={self.num_moments}, bounds={self.bounds}"
+        settings = f"num_moments={self.num_moments}, bounds={self.bounds}, min_samples={self.min_samples}"
+        return f"{settings}, gather={self.gather}"

@@ -66,6 +66,11 @@ class TemporalInvariantLoss(nn.Module):
         check_number(where, "temperature", temperature, low=0, open_low=True)
         check_reduction(where, reduction)
         check_choice(where, "impl", impl, IMPLS)
+        if impl == "fused" and (divergence != "js" or aggregation != "sample"):
+            raise SettingError(
+                f"{where}: impl='fused' computes divergence='js' with aggregation='sample', got {divergence!r} and "
+                f"{aggregation!r}; use impl='auto'."
+            )
         if gather and aggregation == "sample":
             raise SettingError(f"{where}: gather=True needs aggregation='batch'; per-sample losses average without it.")
         self.divergence: TemporalDivergence = divergence
@@ -95,5 +100,5 @@ class TemporalInvariantLoss(nn.Module):
         """Settings in the repr."""
         return (
             f"divergence={self.divergence!r}, aggregation={self.aggregation!r}, temperature={self.temperature}, "
-            f"impl={self.impl!r}"
+            f"reduction={self.reduction!r}, gather={self.gather}, impl={self.impl!r}"
         )

@@ -118,3 +118,34 @@ def test_bad_input():
         TransformerBlock(8)(x.long())
     with expect.error(ShapeError, "TransformerBlock: mask", "[2, 3]", "[2, 4]"):
         TransformerBlock(8)(x, torch.ones(2, 4).bool())
+
+
+class _Doubled(torch.nn.Linear):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
+def test_parts_of_the_feed_forward_network_may_be_changed(activation):
+    """Whatever is attached to a part of it, or put in its place, takes part."""
+    block = TransformerBlock(4, dropout=0.0, activation=activation)
+    x = torch.randn(2, 3, 4)
+    plain = block(x)
+    calls = []
+    handles = [part.register_forward_hook(lambda *_: calls.append(1)) for part in block.feedforward]
+    torch.testing.assert_close(block(x), plain)
+    assert len(calls) == 4
+    for handle in handles:
+        handle.remove()
+
+    torch.nn.utils.spectral_norm(block.feedforward[0])
+    block(x).sum().backward()
+    assert block.feedforward[0].weight_orig.grad.abs().sum() > 0
+    doubled = _Doubled(16, 4)
+    doubled.load_state_dict(block.feedforward[3].state_dict())
+    before = block.feedforward(x)
+    block.feedforward[3] = doubled
+    torch.testing.assert_close(block.eval().feedforward(x), 2 * before, rtol=1e-3, atol=1e-3)
+    block.feedforward[0] = torch.nn.Linear(4, 16, bias=False)
+    block.feedforward[2] = torch.nn.Identity()
+    assert block(x).shape == x.shape

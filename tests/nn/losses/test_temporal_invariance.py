@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mmdisentangle.errors import SettingError
+from mmdisentangle.errors import DtypeError, SettingError
 from mmdisentangle.functional import temporal_invariance
 from mmdisentangle.nn import TemporalInvariantLoss
 from tests.oracles import expect
@@ -26,13 +26,14 @@ def test_it_is_the_function_with_its_settings(settings, masked):
 
 
 def test_repr():
-    assert "divergence='js', aggregation='sample', temperature=1.0, impl='auto'" in repr(TemporalInvariantLoss())
+    settings = "divergence='js', aggregation='sample', temperature=1.0, reduction='mean', gather=False, impl='auto'"
+    assert settings in repr(TemporalInvariantLoss())
 
 
 def test_impl_reaches_the_function():
-    loss = TemporalInvariantLoss(divergence="kl", impl="fused")
-    with expect.error(SettingError, "temporal_invariance: ", "impl='fused'", "'kl'"):
-        loss(torch.randn(1, 2, 3))
+    loss = TemporalInvariantLoss(impl="fused")
+    with expect.error(DtypeError, "temporal_invariance: ", "impl='fused'", "float64"):
+        loss(torch.randn(1, 2, 3, dtype=torch.float64))
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,8 @@ def test_impl_reaches_the_function():
         (("reduction", "'avg'"), {"reduction": "avg"}),
         (("gather", "aggregation='batch'"), {"gather": True}),
         (("impl", "'fast'", "'fused'"), {"impl": "fast"}),
+        (("impl='fused'", "'kl'"), {"impl": "fused", "divergence": "kl"}),
+        (("impl='fused'", "'batch'"), {"impl": "fused", "aggregation": "batch"}),
     ],
 )
 @pytest.mark.bad_input
