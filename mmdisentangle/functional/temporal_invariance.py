@@ -68,9 +68,9 @@ def temporal_invariance(
     Numerics:
         ``js`` is a sum of terms >= 0 built from differences of logits: its relative error in float32 stays near 1e-7
         down to divergences of 1e-7, where the entropy form has lost every digit, and is 1e-4 at 1e-9 and 1e-2 at 1e-11,
-        where the rounding of the log-sum-exp counts. ``js`` per sample keeps nothing in memory but ``x`` and one number per
-        frame between forward and backward; its second derivative is supported, forward-mode differentiation is not. The
-        square root of ``gaussian_w2`` has a zero gradient for a constant frame.
+        where the rounding of the log-sum-exp counts. ``js`` per sample keeps nothing in memory but ``x`` and one number
+        per frame between forward and backward; its second derivative is supported, forward-mode differentiation is not.
+        The square root of ``gaussian_w2`` has a zero gradient for a constant frame.
 
     Deviations:
         The released RTIL code computes ``aggregation="batch"`` and adds 1e-10 inside the logarithms, which changes

@@ -72,8 +72,9 @@ def temporal_invariance(
     Numerics:
         The kernel reads float32, bfloat16 or float16 and computes in float32 by the formula of the reference, to a
         relative error near 1e-6 down to divergences of 1e-7, like the reference. Logits must be finite. It keeps ``x``
-        and one number per frame, reads each frame once forward and once backward (and one more, or two, per stretch of 4 to 32) and is
-        deterministic. Second derivatives are those of the reference; forward-mode differentiation raises.
+        and one number per frame, reads each frame once forward and once backward (and one more, or two, per stretch of
+        4 to 32) and is deterministic. Second derivatives are those of the reference; forward-mode differentiation
+        raises.
 
     Example:
         >>> x = torch.tensor([[[0.0, 0.0], [0.0, 0.0], [0.0, 2.0]]])

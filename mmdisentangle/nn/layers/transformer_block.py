@@ -111,7 +111,7 @@ class TransformerBlock(nn.Module):
 class _FeedForward(nn.Sequential):
     """Linear map, activation, dropout, linear map.
 
-    As built it is computed in one go; where a part has been replaced, wrapped, pruned or hooked, all of them are called.
+    As built it is computed in one go. Where a part was replaced, wrapped, pruned or hooked, all of them are called.
     """
 
     def forward(self, input: Tensor) -> Tensor:
