@@ -3,7 +3,8 @@
 The hidden layer of a Transformer's feed-forward network is many times as wide as its input; kept for the backward pass
 it is much of the memory that a long batch takes. Where it is large, rows are worked on in chunks that stay in a core's
 cache, and the backward pass computes the hidden rows, with the same dropout mask, again. Measured on one thread of a
-processor: as fast as keeping 33 million hidden entries, a quarter slower than keeping 6 million. Hence the limit.
+processor: as fast as keeping 33 million hidden entries, a quarter slower than keeping 6 million. Hence the limit, 32 MB
+in float32.
 """
 
 from typing import Any
@@ -24,7 +25,7 @@ from mmdisentangle._core.dropout import (
 from mmdisentangle._core.numerics import without_autocast
 
 # Entries of the hidden layer from which on it is not kept, and of one chunk of it.
-_RECOMPUTED_FROM = 1 << 22
+_RECOMPUTED_FROM = 8_000_000
 _CHUNK_ENTRIES = 1 << 18
 
 
