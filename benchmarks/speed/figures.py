@@ -6,6 +6,8 @@ from typing import Any
 import matplotlib
 
 matplotlib.use("agg")
+# The same numbers make the same file.
+matplotlib.rcParams["svg.hashsalt"] = "mmdisentangle"
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
