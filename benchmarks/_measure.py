@@ -1,10 +1,8 @@
-"""Timing in interleaved rounds, peak memory, and a record of the machine."""
+"""Peak memory, and a record of the machine."""
 
 import json
 import os
 import platform
-import statistics
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,30 +13,6 @@ from torch._C._profiler import _EventType
 from torch.profiler import ProfilerActivity, profile
 
 RESULTS = Path(__file__).parent / "results"
-
-
-def interleaved(providers: Mapping[str, Callable[[], object]], rounds: int, warmup: int = 1) -> dict[str, list[float]]:
-    """Seconds of every provider in every round, one after the other, so that a slow spell hits all alike."""
-    for _ in range(warmup):
-        for run in providers.values():
-            run()
-    seconds: dict[str, list[float]] = {name: [] for name in providers}
-    for _ in range(rounds):
-        for name, run in providers.items():
-            start = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - start)
-    return seconds
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    """Median, minimum and maximum."""
-    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
-
-
-def ratios(slow: list[float], fast: list[float]) -> dict[str, float]:
-    """How many times as fast the second is, round by round."""
-    return spread([a / b for a, b in zip(slow, fast, strict=True)])
 
 
 def peak_bytes(run: Callable[[], object]) -> int:

@@ -1,7 +1,7 @@
 """What is measured: a case has inputs of a given length and several providers that compute the same from them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -89,7 +89,6 @@ class Case:
     tolerance: float = 1e-6
     checked: bool = True
     axis: str = "frames"
-    note: str = field(default="", compare=False)
 
     def sizes(self, length: int) -> Sizes:
         """Sizes at a length."""
