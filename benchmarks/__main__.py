@@ -102,6 +102,12 @@ def main() -> int:
 def renew_headlines() -> int:
     path = record.result_path(torch.device("cpu"))
     results = record.read(path)
+    if results["environment"] != record.machine(torch.device("cpu")):
+        print(
+            "--headlines: the rows were measured elsewhere; measure all of them (python -m benchmarks).",
+            file=sys.stderr,
+        )
+        return 1
     results["headlines"] = run_headlines(HEADLINES, HEADLINE_BUDGET)
     say(results["headlines"])
     record.write(path, results)

@@ -234,6 +234,13 @@ def test_headline_ratio():
     assert not row["reached"]
 
 
+def test_headlines_of_one_machine_do_not_join_rows_of_another(monkeypatch, capsys):
+    monkeypatch.setattr(record, "machine", lambda device: {"machine": "another"})
+    monkeypatch.setattr(command, "run_headlines", lambda *_: pytest.fail("measured"))
+    assert command.renew_headlines() == 1
+    assert "measured elsewhere" in capsys.readouterr().err
+
+
 def test_command_line(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["benchmarks", "--only", "masked_men"])
     with pytest.raises(SystemExit):
