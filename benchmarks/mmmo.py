@@ -35,9 +35,9 @@ from benchmarks.mmmo_data import (
     prepare,
     read_clips,
 )
+from mmdisentangle.evaluation import TaskScores, predict
 from mmdisentangle.models import MEA, RTIL
-from mmdisentangle.training import fit, load_config, predict
-from mmdisentangle.training.metrics import TaskScores
+from mmdisentangle.training import fit, load_config
 
 SETTINGS = [
     "data.batch_size=16",

@@ -1,8 +1,9 @@
 """What every test stands on: one thread a process, no network, a fixed seed, the hypothesis profiles."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 # Before torch, matplotlib and the Hub client are imported: they read these once.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -61,3 +62,24 @@ def shared(repository: Path) -> Path:
     if not folder.is_dir():
         pytest.skip("no folder 'shared' with the reference material beside the checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def toy_model() -> type:
+    """Return a small model with the interface of the zoo."""
+    from tests.toy_model import ToyModel
+
+    return ToyModel
+
+
+@pytest.fixture
+def make_data() -> Callable[..., Any]:
+    """Return a maker of small data sets."""
+    from mmdisentangle.data import make_shared_private
+
+    def make(count: int = 48, task: str = "classification", seed: int = 0, **settings: Any) -> Any:
+        return make_shared_private(
+            count, modalities={"a": 4, "b": 3}, lengths={"a": 12, "b": 7}, task=task, seed=seed, **settings
+        ).dataset
+
+    return make

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
         save_config,
     )
     from mmdisentangle.training.fitting import Result, fit
-    from mmdisentangle.training.metrics import TaskScores
     from mmdisentangle.training.module import DisentanglementModule
-    from mmdisentangle.training.prediction import Predictions, predict
     from mmdisentangle.training.runs import RunFolder
     from mmdisentangle.training.schedules import create_schedule, list_schedules, with_warmup
 
@@ -29,18 +27,15 @@ __all__ = [
     "DataConfig",
     "DisentanglementModule",
     "OptimConfig",
-    "Predictions",
     "Result",
     "ReversalConfig",
     "ReversalSchedule",
     "RunFolder",
-    "TaskScores",
     "TrainingConfig",
     "create_schedule",
     "fit",
     "list_schedules",
     "load_config",
-    "predict",
     "save_config",
     "with_warmup",
 ]
@@ -57,14 +52,12 @@ _HOMES = {
         "save_config",
     ),
     "fitting": ("Result", "fit"),
-    "metrics": ("TaskScores",),
     "module": ("DisentanglementModule",),
-    "prediction": ("Predictions", "predict"),
     "runs": ("RunFolder",),
     "schedules": ("create_schedule", "list_schedules", "with_warmup"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-_THIRD_PARTY = {"fitting": "lightning", "callbacks": "lightning", "module": "lightning", "metrics": "torchmetrics"}
+_THIRD_PARTY = {"fitting": "lightning", "callbacks": "lightning", "module": "lightning"}
 
 
 def __getattr__(name: str) -> Any:

@@ -9,8 +9,8 @@ import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint
 
 from mmdisentangle._core.errors import DtypeError, SettingError, nearest_names
+from mmdisentangle.evaluation.scores import is_better
 from mmdisentangle.nn import GradientReversal
-from mmdisentangle.training.metrics import is_better
 from mmdisentangle.training.sampling import EpochSampler, epoch_seed
 from mmdisentangle.training.schedules import Schedule
 

@@ -20,17 +20,18 @@ from torch import nn
 import mmdisentangle
 from mmdisentangle._core.errors import CheckpointError, DataError, SettingError
 from mmdisentangle.data.dataset import MultimodalDataset
+from mmdisentangle.data.loading import evaluation_loader
 from mmdisentangle.data.split import train_validation_split
 from mmdisentangle.data.standardize import Standardizer
+from mmdisentangle.evaluation.prediction import predict
 from mmdisentangle.models import create_model
 from mmdisentangle.training.callbacks import BestWeights, EpochSeeds, History, ResumeCheckpoint, ReversalSchedule
 from mmdisentangle.training.config import Config
 from mmdisentangle.training.module import DisentanglementModule
 from mmdisentangle.training.plots import plot_loss_terms, plot_scores
-from mmdisentangle.training.prediction import predict
 from mmdisentangle.training.progress import TrainingBar, quiet_lightning
 from mmdisentangle.training.runs import RunFolder, describe
-from mmdisentangle.training.sampling import EpochSampler, Transform, evaluation_loader, training_loader
+from mmdisentangle.training.sampling import EpochSampler, Transform, training_loader
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from torch.optim.lr_scheduler import LambdaLR
 from mmdisentangle._core.errors import DataError, ModalityError, nearest_names
 from mmdisentangle.data.batch import MultimodalBatch
 from mmdisentangle.data.dataset import Task
+from mmdisentangle.evaluation.prediction import run_model
+from mmdisentangle.evaluation.scores import TaskScores
 from mmdisentangle.training.config import OptimConfig
-from mmdisentangle.training.metrics import TaskScores
 from mmdisentangle.training.schedules import Schedule, constant, cosine, with_warmup
 
 
@@ -125,13 +126,6 @@ class _Sums:
 
     def means(self) -> dict[str, Tensor]:
         return {name: value / self.count for name, value in self.sums.items()}
-
-
-def run_model(model: nn.Module, batch: MultimodalBatch) -> Any:
-    """Call a model with a batch. One whose settings say ``honour_masks=False`` (published mode) is given no masks."""
-    if getattr(getattr(model, "settings", None), "honour_masks", True):
-        return model(batch.inputs, batch.masks, present=batch.present)
-    return model(batch.inputs)
 
 
 def make_optimizer(model: nn.Module, optim: OptimConfig) -> Optimizer:

@@ -57,13 +57,6 @@ def training_loader(
     )
 
 
-def evaluation_loader(dataset: MultimodalDataset, batch_size: int) -> "DataLoader[MultimodalSample]":
-    """Return a loader of batches in the order of the data set."""
-    return DataLoader(
-        dataset, batch_size=batch_size, num_workers=0, collate_fn=dataset.collate, generator=torch.Generator()
-    )
-
-
 def _collate_changed(
     dataset: MultimodalDataset, transform: Transform, generator: torch.Generator, samples: list[MultimodalSample]
 ) -> MultimodalBatch:

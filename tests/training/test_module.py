@@ -5,9 +5,10 @@ from torch import nn
 
 from mmdisentangle.data import MultimodalSample, collate
 from mmdisentangle.errors import DataError, DtypeError
+from mmdisentangle.evaluation.prediction import run_model
 from mmdisentangle.nn import GradientReversal
 from mmdisentangle.training import DisentanglementModule, OptimConfig, ReversalSchedule
-from mmdisentangle.training.module import _factor_at, _rate_schedule, make_optimizer, run_model
+from mmdisentangle.training.module import _factor_at, _rate_schedule, make_optimizer
 from mmdisentangle.training.progress import quiet_lightning
 from mmdisentangle.training.sampling import EpochSampler, epoch_seed
 

@@ -3,7 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,21 +13,20 @@ from mmdisentangle.training import Config, RunFolder, fit, fitting
 from mmdisentangle.training.runs import fingerprint
 
 KILLED = """
-import importlib.util, os, signal, sys
-spec = importlib.util.spec_from_file_location("conftest_of_training", sys.argv[1])
-conftest = importlib.util.module_from_spec(spec); spec.loader.exec_module(conftest)
+import os, signal, sys
 from mmdisentangle.data import make_shared_private
 from mmdisentangle.training import fit, load_config
+from tests.toy_model import ToyModel, jitter
 calls = 0
 def transform(sample, generator):
     global calls
     calls += 1
-    if calls == int(sys.argv[3]):
+    if calls == int(sys.argv[2]):
         os.kill(os.getpid(), signal.SIGKILL)
-    return conftest.jitter(sample, generator)
+    return jitter(sample, generator)
 data = make_shared_private(48, modalities={"a": 4, "b": 3}, lengths={"a": 12, "b": 7}, task="classification").dataset
-config = load_config(overrides=sys.argv[4:])
-fit(config, train=data, test=data, model=conftest.ToyModel, out=sys.argv[2], transform=transform)
+config = load_config(overrides=sys.argv[3:])
+fit(config, train=data, test=data, model=ToyModel, out=sys.argv[1], transform=transform)
 """
 
 
@@ -95,18 +93,18 @@ def test_folder_of_a_finished_run(run, tmp_path):
     assert RunFolder(tmp_path / "run").status == "complete"
 
 
-def test_killed_run_resumes_to_the_same_bits(run, tmp_path):
+def test_killed_run_resumes_to_the_same_bits(run, tmp_path, repository):
     run(tmp_path / "whole")
     # Of 39 training samples an epoch; so the process dies in the middle of the third epoch.
     calls = 90
     overrides = ["training.max_epochs=4", "training.accelerator=cpu", "data.batch_size=16", "optim.lr=1e-2"]
-    conftest = Path(__file__).with_name("conftest.py")
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(conftest), str(tmp_path / "killed"), str(calls), *overrides],
+        [sys.executable, "-c", KILLED, str(tmp_path / "killed"), str(calls), *overrides],
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
+        cwd=repository,
+        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads()), "PYTHONPATH": str(repository)},
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
     folder = RunFolder(tmp_path / "killed")

@@ -11,11 +11,11 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from mmdisentangle._core.errors import DataError, ModalityError
+from mmdisentangle.data.batch import MultimodalBatch
 from mmdisentangle.data.dataset import MultimodalDataset, Task
+from mmdisentangle.data.loading import evaluation_loader
 from mmdisentangle.data.standardize import Standardizer
-from mmdisentangle.training.metrics import TaskScores
-from mmdisentangle.training.module import run_model
-from mmdisentangle.training.sampling import evaluation_loader
+from mmdisentangle.evaluation.scores import TaskScores
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,13 @@ def predict(
         dataset.task,
         dataset.class_names,
     )
+
+
+def run_model(model: nn.Module, batch: MultimodalBatch) -> Any:
+    """Call a model with a batch. One whose settings say ``honour_masks=False`` (published mode) is given no masks."""
+    if getattr(getattr(model, "settings", None), "honour_masks", True):
+        return model(batch.inputs, batch.masks, present=batch.present)
+    return model(batch.inputs)
 
 
 def check_same_kind(where: str, dataset: MultimodalDataset, trained_on: Mapping[str, Any]) -> None:

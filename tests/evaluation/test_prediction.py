@@ -5,8 +5,8 @@ import torch
 
 from mmdisentangle.data import MultimodalDataset, Standardizer, make_shared_private
 from mmdisentangle.errors import DataError, ModalityError
-from mmdisentangle.training import predict
-from mmdisentangle.training.prediction import Predictions, check_same_kind
+from mmdisentangle.evaluation import Predictions, predict
+from mmdisentangle.evaluation.prediction import check_same_kind
 
 
 def read(path):

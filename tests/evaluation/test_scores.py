@@ -6,8 +6,8 @@ import torch
 from scipy.stats import pearsonr
 from sklearn.metrics import accuracy_score, f1_score
 
-from mmdisentangle.training import TaskScores
-from mmdisentangle.training.metrics import is_better, mode_of
+from mmdisentangle.evaluation import TaskScores
+from mmdisentangle.evaluation.scores import is_better, mode_of
 
 
 def compute(task, num_outputs, prediction, target, batches=3):

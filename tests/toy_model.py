@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from mmdisentangle.data import MultimodalSample
 from mmdisentangle.functional import masked_mean
 from mmdisentangle.nn import GradientReversal
 
@@ -83,3 +84,8 @@ class ToyModel(nn.Module):
 
         (Path(directory) / "config.json").write_text(json.dumps(self.settings_given))
         save_model(self, str(Path(directory) / "model.safetensors"))
+
+
+def jitter(sample, generator):
+    noisy = {name: x + 0.1 * torch.randn(x.shape, generator=generator) for name, x in sample.inputs.items()}
+    return MultimodalSample(noisy, sample.target, sample.id)

@@ -1,0 +1,14 @@
+"""Batches of a data set in its own order."""
+
+import torch
+from torch.utils.data import DataLoader
+
+from mmdisentangle.data.batch import MultimodalSample
+from mmdisentangle.data.dataset import MultimodalDataset
+
+
+def evaluation_loader(dataset: MultimodalDataset, batch_size: int) -> "DataLoader[MultimodalSample]":
+    """Return a loader of batches in the order of the data set."""
+    return DataLoader(
+        dataset, batch_size=batch_size, num_workers=0, collate_fn=dataset.collate, generator=torch.Generator()
+    )

@@ -1,0 +1,91 @@
+"""What every command shares: the application, options, errors in one sentence, tables."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, ParamSpec
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import mmdisentangle
+from mmdisentangle._core.errors import MMDisentangleError, UnknownNameError, nearest_names, require_extra
+
+P = ParamSpec("P")
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Train and evaluate multimodal disentanglement models.",
+)
+
+DataOption = Annotated[
+    str, typer.Option("--data", help="A bundled data set (basic-motions) or the path of an .npz file.")
+]
+SplitOption = Annotated[str, typer.Option("--split", help="Part of the data: train or test.")]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")]
+
+
+def user_errors(command: Callable[P, None]) -> Callable[P, None]:
+    """End with one sentence and exit code 2 where the user can mend the matter, instead of a traceback."""
+
+    @functools.wraps(command)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except MMDisentangleError as error:
+            _fail(str(error))
+        except OSError as error:
+            if error.filename is None:
+                raise
+            _fail(f"{error.strerror}: {error.filename}.")
+
+    return guarded
+
+
+def _fail(sentence: str) -> None:
+    typer.echo(f"error: {sentence}", err=True)
+    raise typer.Exit(2)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(mmdisentangle.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None:
+    """Train and evaluate multimodal disentanglement models."""
+
+
+def require_training() -> None:
+    for module in ("omegaconf", "lightning", "torchmetrics", "tensorboard", "matplotlib"):
+        require_extra(module, "train")
+
+
+def check_model(name: str) -> None:
+    known = mmdisentangle.list_models()
+    if name not in known:
+        raise UnknownNameError(f"train: no model is called {name!r}{nearest_names(name, known)}")
+
+
+def show_scores(console: Console, title: str, scores: dict[str, dict[str, float | None]]) -> None:
+    table = Table(title=title)
+    table.add_column("split")
+    names = list(next(iter(scores.values())))
+    for name in names:
+        table.add_column(name, justify="right")
+    for split, values in scores.items():
+        table.add_row(split, *(number(values[name]) for name in names))
+    console.print(table)
+
+
+def number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"

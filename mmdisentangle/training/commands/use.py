@@ -1,0 +1,57 @@
+"""``evaluate`` and ``predict``: use a finished run."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from mmdisentangle.training.commands._app import (
+    DataOption,
+    RunArgument,
+    SplitOption,
+    app,
+    require_training,
+    show_scores,
+    user_errors,
+)
+
+
+@app.command()
+@user_errors
+def evaluate(
+    run: RunArgument,
+    data: Annotated[str | None, typer.Option("--data", help="Other data than the run's own.")] = None,
+    split: SplitOption = "test",
+) -> None:
+    """Score a finished run."""
+    predictions = _predict(run, data, split)
+    show_scores(Console(), f"{run}: {split} scores", {split: predictions.scores()})
+
+
+@app.command()
+@user_errors
+def predict(
+    run: RunArgument,
+    data: DataOption,
+    split: SplitOption = "test",
+    out: Annotated[Path, typer.Option("--out", help="CSV file to write.")] = Path("predictions.csv"),
+) -> None:
+    """Write the predictions of a finished run as CSV."""
+    predictions = _predict(run, data, split)
+    predictions.write_csv(out)
+    typer.echo(f"Wrote {len(predictions.ids)} predictions to {out}")
+
+
+def _predict(run: Path, data: str | None, split: str) -> Any:
+    from mmdisentangle.data import load_dataset
+    from mmdisentangle.evaluation.prediction import check_same_kind
+    from mmdisentangle.evaluation.prediction import predict as predict_all
+    from mmdisentangle.training.runs import RunFolder
+
+    require_training()
+    finished = RunFolder(run).load()
+    source = data or finished.identity["data"]
+    dataset = load_dataset(source, split)
+    check_same_kind(str(run), dataset, finished.identity)
+    return predict_all(finished.model, dataset, standardizer=finished.standardizer)
