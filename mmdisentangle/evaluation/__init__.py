@@ -1,10 +1,10 @@
-"""Evaluation: predictions of a trained model and their scores. Needs ``mmdisentangle[train]`` (torchmetrics)."""
+"""Evaluation: predictions of a trained model and their scores. Needs ``mmdisentangle[eval]``."""
 
 from mmdisentangle._core.errors import require_extra
 
-require_extra("torchmetrics", "train")
+require_extra("torchmetrics", "eval")
 
 from mmdisentangle.evaluation.prediction import Predictions, predict  # noqa: E402
-from mmdisentangle.evaluation.scores import TaskScores  # noqa: E402
+from mmdisentangle.evaluation.scores import TaskScores, list_metrics  # noqa: E402
 
-__all__ = ["Predictions", "TaskScores", "predict"]
+__all__ = ["Predictions", "TaskScores", "list_metrics", "predict"]

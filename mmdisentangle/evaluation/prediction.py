@@ -1,7 +1,7 @@
 """Predictions of a trained model for a whole data set."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,11 +36,11 @@ class Predictions:
     task: Task
     class_names: tuple[str, ...] | None = None
 
-    def scores(self) -> dict[str, float]:
-        """Return the scores of the task. Raises DataError where targets are unknown."""
+    def scores(self, metrics: Sequence[str] | None = None) -> dict[str, float]:
+        """Return the scores named, or the task's usual ones, see `TaskScores`. Raises DataError without targets."""
         if self.target is None:
             raise DataError("Predictions.scores: the samples have no target to compare with.")
-        scores = TaskScores(self.task, self.prediction.shape[-1])
+        scores = TaskScores(self.task, self.prediction.shape[-1], metrics)
         scores.update(self.prediction, self.target)
         return {name: float(value) for name, value in scores.compute().items()}
 

@@ -109,6 +109,8 @@ class TrainingConfig:
         selection: ``best`` takes the epoch with the best ``monitor`` on validation data, ``last`` the last epoch and
             all of the training data, without validation.
         monitor: what is judged: ``val/`` and a term of the objective (lower is better) or a score.
+        metrics: names of scores, or of sets of them (``mosi``, ``mosei``, ``sims``), see ``evaluation.TaskScores``;
+            null = the usual ones of the task.
         class_weights: ``none``, or ``balanced`` (inverse to the frequency of each class; classification only).
         target_scaling: ``none``, or ``standardize`` (regression only): the loss is computed in units of the targets'
             deviation.
@@ -123,6 +125,7 @@ class TrainingConfig:
     patience: int | None = None
     selection: str = "best"
     monitor: str = "val/task"
+    metrics: list[str] | None = None
     class_weights: str = "none"
     target_scaling: str = "standardize"
     freeze: list[str] = field(default_factory=list)

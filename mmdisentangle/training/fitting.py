@@ -24,6 +24,7 @@ from mmdisentangle.data.loading import evaluation_loader
 from mmdisentangle.data.split import train_validation_split
 from mmdisentangle.data.standardize import Standardizer
 from mmdisentangle.evaluation.prediction import predict
+from mmdisentangle.evaluation.scores import resolve_metrics
 from mmdisentangle.models import create_model
 from mmdisentangle.training.callbacks import BestWeights, EpochSeeds, History, ResumeCheckpoint, ReversalSchedule
 from mmdisentangle.training.config import Config
@@ -104,6 +105,7 @@ def fit(
         SettingError: settings that do not fit the data; a run folder that is finished or belongs to another run.
     """
     _check_data(config, train, validation, test)
+    resolve_metrics(train.task, train.num_outputs, config.training.metrics)
     name = model if isinstance(model, str) else getattr(model, "__qualname__", type(model).__qualname__)
     folder = None if out is None else RunFolder(Path(out))
     versions = {"mmdisentangle": mmdisentangle.__version__, "torch": torch.__version__}
@@ -119,6 +121,7 @@ def fit(
             num_outputs=train.num_outputs,
             optim=config.optim,
             freeze=config.training.freeze,
+            metrics=config.training.metrics,
         )
         best = BestWeights(None if parts.validation is None else config.training.monitor, config.training.patience)
         history = History()
@@ -127,13 +130,13 @@ def fit(
         network = module.model
         best.restore(network)
         network.eval().cpu().requires_grad_(True)
-        scores = {}
+        scores, metrics = {}, config.training.metrics
         if parts.validation is not None:
-            scores["validation"] = predict(network, parts.validation, batch_size=config.data.batch_size).scores()
+            predicted = predict(network, parts.validation, batch_size=config.data.batch_size)
+            scores["validation"] = predicted.scores(metrics)
         if test is not None:
-            scores["test"] = predict(
-                network, test, standardizer=parts.standardizer, batch_size=config.data.batch_size
-            ).scores()
+            predicted = predict(network, test, standardizer=parts.standardizer, batch_size=config.data.batch_size)
+            scores["test"] = predicted.scores(metrics)
         assert best.epoch is not None
         path = None if folder is None else folder.path
         result = Result(network, parts.standardizer, scores, best.epoch, history.rows, path)

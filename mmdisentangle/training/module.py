@@ -1,7 +1,7 @@
 """The Lightning module around any model of the zoo, or of the user's own with the same interface."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Self
 
@@ -33,6 +33,7 @@ class DisentanglementModule(LightningModule):
         num_outputs: number of classes, labels or regression outputs.
         optim: optimiser and learning rate.
         freeze: modalities whose encoder ``model.encoders[m]`` is kept as it is, in evaluation mode.
+        metrics: names of the scores, see ``evaluation.TaskScores``.
 
     Raises:
         ModalityError: ``freeze`` names a modality without an encoder.
@@ -46,12 +47,13 @@ class DisentanglementModule(LightningModule):
         num_outputs: int,
         optim: OptimConfig | None = None,
         freeze: tuple[str, ...] | list[str] = (),
+        metrics: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
         self.model = model
         self.optim = optim or OptimConfig()
-        self.train_scores = TaskScores(task, num_outputs)
-        self.val_scores = TaskScores(task, num_outputs)
+        self.train_scores = TaskScores(task, num_outputs, metrics)
+        self.val_scores = TaskScores(task, num_outputs, metrics)
         self._sums = {"train": _Sums(), "val": _Sums()}
         self._frozen = _find_encoders(model, freeze)
         for encoder in self._frozen:

@@ -3,21 +3,15 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from mmdisentangle.evaluation.figures import is_share, panel_grid, save_figure, title_of, unit_of
+from mmdisentangle.evaluation.scores import SCORE_NAMES
+
 _TRAIN, _VALIDATION, _TEST = "#1f6fb4", "#d9730d", "#2a7f3f"
-_TITLES = {
-    "total": "total",
-    "task": "task loss",
-    "macro_f1": "macro F1",
-    "mae": "mean absolute error",
-    "pearson": "Pearson correlation",
-}
+_TITLES = {"total": "total", "task": "task loss"}
 _UNITS = {
     "total": "weighted sum",
     "adversarial": "nats",
@@ -26,13 +20,6 @@ _UNITS = {
     "similarity": "distance of moments",
 }
 _TASK_UNITS = {"classification": "nats", "multilabel": "nats", "regression": "mean squared error"}
-_SCORE_UNITS = {
-    "accuracy": "share of samples",
-    "macro_f1": "F1, mean over classes",
-    "mae": "error in target units",
-    "pearson": "correlation",
-}
-_BOUNDED = ("accuracy", "macro_f1")
 
 
 def plot_loss_terms(
@@ -47,15 +34,15 @@ def plot_loss_terms(
         task: kind of target, which decides the unit of the task loss.
         selected: epoch whose weights were chosen.
     """
-    terms = [name for name in _names(history) if name not in _SCORE_UNITS]
+    terms = [name for name in _names(history) if name not in SCORE_NAMES]
     order = ["total", "task"]
     terms.sort(key=lambda name: (order.index(name) if name in order else len(order), name))
-    figure, panels = _grid(len(terms), title)
+    figure, panels = panel_grid(len(terms), title)
     for axes, name in zip(panels, terms, strict=True):
         unit = _TASK_UNITS[task] if name == "task" else _UNITS.get(name, "value")
         _draw_curves(axes, history, name, unit)
         _mark_selected(axes, selected)
-    _finish(figure, panels, path)
+    save_figure(figure, panels, path)
 
 
 def plot_scores(
@@ -67,19 +54,19 @@ def plot_scores(
     selected: int | None = None,
 ) -> None:
     """Draw every score over the epochs, and the score on the test data as a point at the chosen epoch."""
-    scores = [name for name in _names(history) if name in _SCORE_UNITS]
-    figure, panels = _grid(len(scores), title)
+    scores = [name for name in _names(history) if name in SCORE_NAMES]
+    figure, panels = panel_grid(len(scores), title)
     for axes, name in zip(panels, scores, strict=True):
-        _draw_curves(axes, history, name, _SCORE_UNITS[name])
+        _draw_curves(axes, history, name, unit_of(name))
         _mark_selected(axes, selected)
         value = (test or {}).get(name, math.nan)
         if math.isfinite(value) and selected is not None:
             axes.plot(
                 [selected], [value], "D", color=_TEST, markersize=8, zorder=4, clip_on=False, label=f"test: {value:.3f}"
             )
-        if name in _BOUNDED:
+        if is_share(name):
             axes.set_ylim(-0.02, 1.05)
-    _finish(figure, panels, path)
+    save_figure(figure, panels, path)
 
 
 def plot_seeds(scores: Mapping[int, Mapping[str, float]], path: str | Path, *, title: str) -> None:
@@ -91,7 +78,7 @@ def plot_seeds(scores: Mapping[int, Mapping[str, float]], path: str | Path, *, t
         title: heading.
     """
     names = list(next(iter(scores.values())))
-    figure, panels = _grid(len(names), title)
+    figure, panels = panel_grid(len(names), title)
     positions = list(range(len(scores)))
     for axes, name in zip(panels, names, strict=True):
         values = [scores[seed][name] for seed in scores]
@@ -102,12 +89,12 @@ def plot_seeds(scores: Mapping[int, Mapping[str, float]], path: str | Path, *, t
         axes.axhspan(mean - deviation, mean + deviation, color="black", alpha=0.12, linewidth=0, label=spread)
         axes.set_xticks(positions, [str(seed) for seed in scores])
         axes.set_xlabel("seed")
-        axes.set_ylabel(_SCORE_UNITS.get(name, name))
-        axes.set_title(f"test {_TITLES.get(name, name)}")
+        axes.set_ylabel(unit_of(name))
+        axes.set_title(f"test {title_of(name)}")
         axes.set_xlim(-0.5, len(positions) - 0.5)
-        if name in _BOUNDED:
+        if is_share(name):
             axes.set_ylim(max(0.0, min([*values, mean - deviation]) - 0.1), 1.02)
-    _finish(figure, panels, path)
+    save_figure(figure, panels, path)
 
 
 def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
@@ -127,19 +114,6 @@ def _names(history: Sequence[Mapping[str, float]]) -> list[str]:
     return list(found)
 
 
-def _grid(count: int, title: str) -> tuple[Figure, list[Axes]]:
-    columns = min(max(count, 1), 3)
-    rows = math.ceil(max(count, 1) / columns)
-    figure = Figure(figsize=(max(4.4 * columns, 6.0), 3.3 * rows + 0.6), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(title, fontweight="bold")
-    grid: Any = figure.subplots(rows, columns, squeeze=False)
-    panels = list(grid.flat)
-    for unused in panels[count:]:
-        unused.remove()
-    return figure, panels[:count]
-
-
 def _draw_curves(axes: Axes, history: Sequence[Mapping[str, float]], name: str, unit: str) -> None:
     for stage, label, colour in (("train", "training", _TRAIN), ("val", "validation", _VALIDATION)):
         key = f"{stage}/{name}"
@@ -150,7 +124,7 @@ def _draw_curves(axes: Axes, history: Sequence[Mapping[str, float]], name: str, 
             axes.plot(
                 epochs, values, color=colour, label=label, linewidth=1.6, marker="o" if len(points) == 1 else None
             )
-    axes.set_title(_TITLES.get(name, name))
+    axes.set_title(_TITLES.get(name, title_of(name)))
     axes.set_xlabel("epoch")
     axes.set_ylabel(unit)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -160,13 +134,3 @@ def _draw_curves(axes: Axes, history: Sequence[Mapping[str, float]], name: str, 
 def _mark_selected(axes: Axes, selected: int | None) -> None:
     if selected is not None:
         axes.axvline(selected, color="0.45", linestyle="--", linewidth=1, label=f"chosen epoch {selected}")
-
-
-def _finish(figure: Figure, panels: Sequence[Axes], path: str | Path) -> None:
-    for axes in panels:
-        axes.grid(alpha=0.25)
-        for side in ("top", "right"):
-            axes.spines[side].set_visible(False)
-        if axes.get_legend_handles_labels()[0]:
-            axes.legend(fontsize=8, framealpha=0.85)
-    figure.savefig(Path(path))

@@ -23,10 +23,15 @@ def evaluate(
     run: RunArgument,
     data: Annotated[str | None, typer.Option("--data", help="Other data than the run's own.")] = None,
     split: SplitOption = "test",
+    metrics: Annotated[
+        str | None,
+        typer.Option("--metrics", help="Scores, e.g. mosi or acc2_non0,mae; the run's own if not given."),
+    ] = None,
 ) -> None:
     """Score a finished run."""
-    predictions = _predict(run, data, split)
-    show_scores(Console(), f"{run}: {split} scores", {split: predictions.scores()})
+    predictions, usual = _predict(run, data, split)
+    chosen = usual if metrics is None else metrics.split(",")
+    show_scores(Console(), f"{run}: {split} scores", {split: predictions.scores(chosen)})
 
 
 @app.command()
@@ -38,12 +43,13 @@ def predict(
     out: Annotated[Path, typer.Option("--out", help="CSV file to write.")] = Path("predictions.csv"),
 ) -> None:
     """Write the predictions of a finished run as CSV."""
-    predictions = _predict(run, data, split)
+    predictions, _ = _predict(run, data, split)
     predictions.write_csv(out)
     typer.echo(f"Wrote {len(predictions.ids)} predictions to {out}")
 
 
-def _predict(run: Path, data: str | None, split: str) -> Any:
+def _predict(run: Path, data: str | None, split: str) -> tuple[Any, list[str] | None]:
+    """Return predictions, and the names of the scores that the run was judged by."""
     from mmdisentangle.data import load_dataset
     from mmdisentangle.evaluation.prediction import check_same_kind
     from mmdisentangle.evaluation.prediction import predict as predict_all
@@ -54,4 +60,5 @@ def _predict(run: Path, data: str | None, split: str) -> Any:
     source = data or finished.identity["data"]
     dataset = load_dataset(source, split)
     check_same_kind(str(run), dataset, finished.identity)
-    return predict_all(finished.model, dataset, standardizer=finished.standardizer)
+    predictions = predict_all(finished.model, dataset, standardizer=finished.standardizer)
+    return predictions, finished.config.training.metrics

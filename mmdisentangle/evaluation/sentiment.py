@@ -1,0 +1,163 @@
+"""Scores of sentiment regression by names that spell the definition, on torchmetrics."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
+from torchmetrics.regression import MeanAbsoluteError, PearsonCorrCoef
+
+from mmdisentangle._core.errors import ShapeError
+
+# Maps sentiments to class indices.
+Cut = Callable[[Tensor], Tensor]
+
+
+class CutAccuracy(MulticlassAccuracy):
+    """Share of samples whose predicted sentiment falls into the class of the true one.
+
+    Args:
+        cut: function from sentiments to class indices.
+        num_classes: number of classes.
+        skip_zero: leave out samples whose true sentiment is exactly 0.
+
+    Numerics:
+        A NaN prediction is a wrong one. Without a sample to judge, the score is NaN.
+    """
+
+    def __init__(self, cut: Cut, num_classes: int, *, skip_zero: bool = False) -> None:
+        super().__init__(num_classes, average="micro", validate_args=False)
+        self.cut, self.skip_zero = cut, skip_zero
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Add predicted and true sentiments, ``[B]`` or ``[B, 1]``."""
+        chosen, true = _classes(self.cut, self.num_classes or 2, self.skip_zero, preds, target)
+        # A batch without a sample to judge; torchmetrics cannot take it.
+        if len(true):
+            super().update(chosen, true)
+
+    def compute(self) -> Tensor:
+        """Return the share, 0-dim."""
+        return _defined(super().compute(), self)
+
+
+class CutF1(MulticlassF1Score):
+    """F1 of each class, averaged with the number of true samples as weights; arguments as of `CutAccuracy`."""
+
+    def __init__(self, cut: Cut, num_classes: int, *, skip_zero: bool = False) -> None:
+        super().__init__(num_classes, average="weighted", validate_args=False)
+        self.cut, self.skip_zero = cut, skip_zero
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Add predicted and true sentiments, ``[B]`` or ``[B, 1]``."""
+        chosen, true = _classes(self.cut, self.num_classes or 2, self.skip_zero, preds, target)
+        # A batch without a sample to judge; torchmetrics cannot take it.
+        if len(true):
+            super().update(chosen, true)
+
+    def compute(self) -> Tensor:
+        """Return the weighted F1, 0-dim."""
+        return _defined(super().compute(), self)
+
+
+class ClippedMeanAbsoluteError(MeanAbsoluteError):
+    """Mean absolute error after predictions and truth have been clipped to ``-limit..limit``."""
+
+    def __init__(self, limit: float) -> None:
+        super().__init__()
+        self.limit = limit
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Add predicted and true sentiments, ``[B]`` or ``[B, 1]``."""
+        preds, target = _pair(preds, target)
+        super().update(preds.clamp(-self.limit, self.limit), target.clamp(-self.limit, self.limit))
+
+
+class ClippedPearson(PearsonCorrCoef):
+    """Pearson correlation after predictions and truth have been clipped to ``-limit..limit``."""
+
+    def __init__(self, limit: float) -> None:
+        super().__init__()
+        self.limit = limit
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Add predicted and true sentiments, ``[B]`` or ``[B, 1]``."""
+        preds, target = _pair(preds, target)
+        super().update(preds.clamp(-self.limit, self.limit), target.clamp(-self.limit, self.limit))
+
+
+def at_least_zero(x: Tensor) -> Tensor:
+    """0: negative; 1: zero or positive."""
+    return (x >= 0).long()
+
+
+def above_zero(x: Tensor) -> Tensor:
+    """0: zero or negative; 1: positive."""
+    return (x > 0).long()
+
+
+class Rounded:
+    """Clipped to ``-limit..limit``, then rounded (halves to the even number): ``2 limit + 1`` classes."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return class indices from 0."""
+        # A conversion of NaN to an integer is undefined; what stands for it is counted as wrong elsewhere.
+        return x.nan_to_num().clamp(-self.limit, self.limit).round().long() + self.limit
+
+
+class Intervals:
+    """Intervals open below and closed above, between ``edges``: a value on an edge belongs below it."""
+
+    def __init__(self, *edges: float) -> None:
+        self.edges = edges
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return class indices from 0."""
+        return torch.bucketize(x, torch.tensor(self.edges, dtype=x.dtype, device=x.device))
+
+
+_SIMS_2, _SIMS_3, _SIMS_5 = Intervals(0.0), Intervals(-0.1, 0.1), Intervals(-0.7, -0.1, 0.1, 0.7)
+
+SENTIMENT: dict[str, Callable[[], Metric]] = {
+    "acc2_has0": lambda: CutAccuracy(at_least_zero, 2),
+    "f1_has0": lambda: CutF1(at_least_zero, 2),
+    "acc2_non0": lambda: CutAccuracy(above_zero, 2, skip_zero=True),
+    "f1_non0": lambda: CutF1(above_zero, 2, skip_zero=True),
+    "acc5": lambda: CutAccuracy(Rounded(2), 5),
+    "acc7": lambda: CutAccuracy(Rounded(3), 7),
+    "mae": MeanAbsoluteError,
+    "corr": PearsonCorrCoef,
+    "sims_acc2": lambda: CutAccuracy(_SIMS_2, 2),
+    "sims_acc3": lambda: CutAccuracy(_SIMS_3, 3),
+    "sims_acc5": lambda: CutAccuracy(_SIMS_5, 5),
+    "sims_f1": lambda: CutF1(_SIMS_2, 2),
+    "sims_mae": lambda: ClippedMeanAbsoluteError(1.0),
+    "sims_corr": lambda: ClippedPearson(1.0),
+}
+
+
+def _pair(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    if prediction.numel() != target.numel() or prediction.numel() != len(prediction):
+        raise ShapeError(
+            "sentiment scores: predictions and targets must be [B] or [B, 1] with the same B, got "
+            f"{list(prediction.shape)} and {list(target.shape)}."
+        )
+    return prediction.reshape(-1).float(), target.reshape(-1).float()
+
+
+def _classes(cut: Cut, count: int, skip_zero: bool, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    prediction, target = _pair(prediction, target)
+    if skip_zero:
+        prediction, target = prediction[target != 0], target[target != 0]
+    true = cut(target)
+    return torch.where(prediction.isnan(), (true + 1) % count, cut(prediction)), true
+
+
+def _defined(value: Tensor, metric: Any) -> Tensor:
+    judged = (metric.tp + metric.fn).sum()
+    return torch.where(judged > 0, value, torch.nan)
