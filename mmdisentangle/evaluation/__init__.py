@@ -5,6 +5,15 @@ from mmdisentangle._core.errors import require_extra
 require_extra("torchmetrics", "eval")
 
 from mmdisentangle.evaluation.prediction import Predictions, predict  # noqa: E402
+from mmdisentangle.evaluation.robustness import RobustnessCurve, constant_scores, robustness_curve  # noqa: E402
 from mmdisentangle.evaluation.scores import TaskScores, list_metrics  # noqa: E402
 
-__all__ = ["Predictions", "TaskScores", "list_metrics", "predict"]
+__all__ = [
+    "Predictions",
+    "RobustnessCurve",
+    "TaskScores",
+    "constant_scores",
+    "list_metrics",
+    "predict",
+    "robustness_curve",
+]

@@ -34,9 +34,9 @@ def is_share(score: str) -> bool:
     return score in _SHARES or kind in ("acc", "f")
 
 
-def panel_grid(count: int, title: str) -> tuple[Figure, list[Axes]]:
-    """Return a figure with ``count`` panels, three in a row at most."""
-    columns = min(max(count, 1), 3)
+def panel_grid(count: int, title: str, *, columns: int = 3) -> tuple[Figure, list[Axes]]:
+    """Return a figure with ``count`` panels, so many in a row at most."""
+    columns = min(max(count, 1), columns)
     rows = math.ceil(max(count, 1) / columns)
     figure = Figure(figsize=(max(4.4 * columns, 6.0), 3.3 * rows + 0.6), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)

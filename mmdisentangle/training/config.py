@@ -19,14 +19,24 @@ class DataConfig:
         standardize: ``none``, ``standard`` (mean and standard deviation per channel) or ``robust`` (median and
             quartiles).
         batch_size: samples per step.
+        drop_modalities: in training only: probability that a sample lacks a modality, by name; ``"*"`` stands for all
+            that are not named. One always stays.
+        noise: in training only: standard deviation of noise added to every frame, by modality or ``"*"``, in deviations
+            of the (standardised) data.
     """
 
     validation_fraction: float = 0.2
     standardize: str = "standard"
     batch_size: int = 16
+    drop_modalities: dict[str, float] = field(default_factory=dict)
+    noise: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         where = "settings"
+        for name, rate in self.drop_modalities.items():
+            check_number(where, f"data.drop_modalities.{name}", rate, low=0, high=1)
+        for name, deviation in self.noise.items():
+            check_number(where, f"data.noise.{name}", deviation, low=0)
         check_number(
             where, "data.validation_fraction", self.validation_fraction, low=0, high=1, open_low=True, open_high=True
         )

@@ -20,6 +20,7 @@ from torch import nn
 import mmdisentangle
 from mmdisentangle._core.errors import CheckpointError, DataError, SettingError
 from mmdisentangle.data.dataset import MultimodalDataset
+from mmdisentangle.data.degradation import AddNoise, DropModalities, Transform, check_modalities, compose
 from mmdisentangle.data.loading import evaluation_loader
 from mmdisentangle.data.split import train_validation_split
 from mmdisentangle.data.standardize import Standardizer
@@ -32,7 +33,7 @@ from mmdisentangle.training.module import DisentanglementModule
 from mmdisentangle.training.plots import plot_loss_terms, plot_scores
 from mmdisentangle.training.progress import TrainingBar, quiet_lightning
 from mmdisentangle.training.runs import RunFolder, describe
-from mmdisentangle.training.sampling import EpochSampler, Transform, training_loader
+from mmdisentangle.training.sampling import EpochSampler, training_loader
 
 
 @dataclass(frozen=True)
@@ -125,8 +126,9 @@ def fit(
         )
         best = BestWeights(None if parts.validation is None else config.training.monitor, config.training.patience)
         history = History()
+        changes = compose([*([] if transform is None else [transform]), *_degradations(config)])
         bar = [] if progress is False else [TrainingBar(name, None if progress is True else progress)]
-        _train(config, module, parts, transform, [history, best, *bar], folder, scratch, resume)
+        _train(config, module, parts, changes, [history, best, *bar], folder, scratch, resume)
         network = module.model
         best.restore(network)
         network.eval().cpu().requires_grad_(True)
@@ -155,6 +157,8 @@ def _check_data(
             f"settings: training.class_weights=balanced is for classification, got data set {train.name!r} "
             f"for {train.task}."
         )
+    for setting in ("drop_modalities", "noise"):
+        check_modalities("settings", f"data.{setting}", getattr(config.data, setting), train.modalities)
     for label, dataset in (("train", train), ("validation", validation), ("test", test)):
         if dataset is None:
             continue
@@ -190,6 +194,15 @@ def _prepare(config: Config, train: MultimodalDataset, validation: MultimodalDat
         training = standardizer.apply(training)
         validation = None if validation is None else standardizer.apply(validation)
     return _Parts(training, validation, standardizer)
+
+
+def _degradations(config: Config) -> list[Transform]:
+    chosen: list[Transform] = []
+    if config.data.noise:
+        chosen.append(AddNoise(config.data.noise))
+    if config.data.drop_modalities:
+        chosen.append(DropModalities(config.data.drop_modalities))
+    return chosen
 
 
 def _build(config: Config, model: str | Callable[..., nn.Module], training: MultimodalDataset) -> nn.Module:

@@ -1,8 +1,7 @@
 """Data loaders whose order, and whose augmentation, depend on the seed and the epoch alone."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
-from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -10,9 +9,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from mmdisentangle.data.batch import MultimodalBatch, MultimodalSample
 from mmdisentangle.data.dataset import MultimodalDataset
-
-# Changes a training sample, drawing random numbers from the generator it is given and from nowhere else.
-Transform: TypeAlias = Callable[[MultimodalSample, torch.Generator], MultimodalSample]
+from mmdisentangle.data.degradation import Transform
 
 
 class EpochSampler(Sampler[int]):

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, ParamSpec
+from typing import Annotated, Any, ParamSpec
 
 import typer
 from rich.console import Console
@@ -88,4 +88,16 @@ def show_scores(console: Console, title: str, scores: dict[str, dict[str, float 
 
 
 def number(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.4f}"
+    return "undefined" if value is None or value != value else f"{value:.4f}"
+
+
+def load_run(run: Path, data: str | None, split: str) -> tuple[Any, Any]:
+    """Return a finished run and a split of its own data, or of other data of the same kind."""
+    from mmdisentangle.data import load_dataset
+    from mmdisentangle.evaluation.prediction import check_same_kind
+    from mmdisentangle.training.runs import RunFolder
+
+    finished = RunFolder(run).load()
+    dataset = load_dataset(data or finished.identity["data"], split)
+    check_same_kind(str(run), dataset, finished.identity)
+    return finished, dataset

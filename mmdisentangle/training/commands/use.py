@@ -11,6 +11,7 @@ from mmdisentangle.training.commands._app import (
     RunArgument,
     SplitOption,
     app,
+    load_run,
     require_training,
     show_scores,
     user_errors,
@@ -50,15 +51,9 @@ def predict(
 
 def _predict(run: Path, data: str | None, split: str) -> tuple[Any, list[str] | None]:
     """Return predictions, and the names of the scores that the run was judged by."""
-    from mmdisentangle.data import load_dataset
-    from mmdisentangle.evaluation.prediction import check_same_kind
     from mmdisentangle.evaluation.prediction import predict as predict_all
-    from mmdisentangle.training.runs import RunFolder
 
     require_training()
-    finished = RunFolder(run).load()
-    source = data or finished.identity["data"]
-    dataset = load_dataset(source, split)
-    check_same_kind(str(run), dataset, finished.identity)
+    finished, dataset = load_run(run, data, split)
     predictions = predict_all(finished.model, dataset, standardizer=finished.standardizer)
     return predictions, finished.config.training.metrics
