@@ -19,7 +19,7 @@ from mmdisentangle.functional.cosine_margin import cosine_logits, cosine_margin_
 from mmdisentangle.functional.factorized_bilinear import factorized_bilinear
 from mmdisentangle.functional.gradient_reversal import gradient_reversal
 from mmdisentangle.functional.hsic import hsic
-from mmdisentangle.functional.masked_pooling import masked_mean, masked_mean_square
+from mmdisentangle.functional.masked_pooling import masked_max, masked_mean, masked_mean_square
 from mmdisentangle.functional.modality_graph_attention import ModalityGraphAttention, modality_graph_attention
 from mmdisentangle.functional.orthogonality import orthogonality
 from mmdisentangle.functional.predictive_attention import PredictiveAttention, predictive_attention
@@ -45,6 +45,7 @@ __all__ = [
     "mask_to_attention_mask",
     "mask_to_key_padding_mask",
     "mask_to_lengths",
+    "masked_max",
     "masked_mean",
     "masked_mean_square",
     "modality_graph_attention",

@@ -1,5 +1,6 @@
 """Pooling over real frames only."""
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -32,25 +33,70 @@ def masked_mean(x: Float[Tensor, "..."], mask: Bool[Tensor, "..."] | None, dim: 
         >>> masked_mean(torch.tensor([[[1.0], [3.0], [9.0]]]), torch.tensor([[True, True, False]]), 1)
         tensor([[2.]])
     """
-    check_tensor("masked_mean", "x", x)
-    if not x.is_floating_point():
-        raise DtypeError(f"masked_mean: x must be a floating-point tensor, got {x.dtype}; convert it with x.float().")
-    if not -x.ndim <= dim < x.ndim:
-        raise ShapeError(f"masked_mean: dim must be an axis of x with shape {list(x.shape)}, got {dim}.")
-    dim %= x.ndim
+    dim = _check_pooling("masked_mean", x, mask, dim)
     if mask is None:
         return (at_least_float32(x).sum(dim) / max(x.shape[dim], 1)).to(x.dtype)
-    check_tensor("masked_mean", "mask", mask)
-    if mask.ndim > x.ndim or dim >= mask.ndim:
-        raise ShapeError(
-            f"masked_mean: mask must have the leading axes of x {list(x.shape)} up to dim={dim} at least, "
-            f"got shape {list(mask.shape)}."
-        )
-    check_mask("masked_mean", "mask", mask, x.shape[: mask.ndim])
     total = at_least_float32(zero_where_invalid(x, mask)).sum(dim)
     count = mask.sum(dim).clamp(min=1).to(total.dtype)
     count = count.reshape(count.shape + (1,) * (total.ndim - count.ndim))
     return (total / count).to(x.dtype)
+
+
+def masked_max(x: Float[Tensor, "..."], mask: Bool[Tensor, "..."] | None, dim: int = 1) -> Float[Tensor, "..."]:
+    """Maximum over axis ``dim`` of the entries whose mask is True.
+
+    Use it beside `masked_mean` where one frame out of many decides.
+
+    Args:
+        x: any floating tensor.
+        mask: True = counts; None means that all do. Its shape is that of the leading axes of ``x``, ``dim`` included.
+        dim: the axis to take the maximum over.
+
+    Shape:
+        x ``[B, T, D]``, mask ``[B, T]``, ``dim=1`` gives ``[B, D]``; other numbers of axes likewise.
+
+    Returns:
+        Maximum in the units and dtype of ``x``; 0 where nothing counts.
+
+    Raises:
+        DtypeError: x is not floating or the mask not boolean.
+        ShapeError: the mask does not match the leading axes of x, or ends before ``dim``.
+
+    Numerics:
+        Equal largest entries share the gradient.
+
+    Example:
+        >>> masked_max(torch.tensor([[[1.0], [3.0], [9.0]]]), torch.tensor([[True, True, False]]), 1)
+        tensor([[3.]])
+    """
+    dim = _check_pooling("masked_max", x, mask, dim)
+    if x.shape[dim] == 0:
+        # No entry is the largest one.
+        return x.sum(dim)
+    if mask is None:
+        return x.amax(dim)
+    spread = mask.reshape(mask.shape + (1,) * (x.ndim - mask.ndim))
+    return zero_where_invalid(x.masked_fill(~spread, -torch.inf).amax(dim), mask.any(dim))
+
+
+def _check_pooling(where: str, x: Tensor, mask: Tensor | None, dim: int) -> int:
+    """Check the arguments, and return the axis counted from the front."""
+    check_tensor(where, "x", x)
+    if not x.is_floating_point():
+        raise DtypeError(f"{where}: x must be a floating-point tensor, got {x.dtype}; convert it with x.float().")
+    if not -x.ndim <= dim < x.ndim:
+        raise ShapeError(f"{where}: dim must be an axis of x with shape {list(x.shape)}, got {dim}.")
+    dim %= x.ndim
+    if mask is None:
+        return dim
+    check_tensor(where, "mask", mask)
+    if mask.ndim > x.ndim or dim >= mask.ndim:
+        raise ShapeError(
+            f"{where}: mask must have the leading axes of x {list(x.shape)} up to dim={dim} at least, "
+            f"got shape {list(mask.shape)}."
+        )
+    check_mask(where, "mask", mask, x.shape[: mask.ndim])
+    return dim
 
 
 def masked_mean_square(x: Float[Tensor, "*batch D"], mask: Bool[Tensor, "*batch"] | None = None) -> Float[Tensor, ""]:

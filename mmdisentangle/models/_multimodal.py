@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
@@ -25,6 +25,7 @@ class MultimodalModel(Pretrained):
     """
 
     settings: ModelSettings
+    least_modalities: ClassVar[int] = 2
 
     def __init__(self, modalities: Mapping[str, int], num_outputs: int) -> None:
         super().__init__()
@@ -33,7 +34,7 @@ class MultimodalModel(Pretrained):
             raise DtypeError(
                 f"{where}: modalities must be a mapping from name to width, got {type(modalities).__name__}."
             )
-        self.modalities = modality_names(where, modalities, least=2)
+        self.modalities = modality_names(where, modalities, least=self.least_modalities)
         for name in self.modalities:
             check_count(where, f"modalities[{name!r}]", modalities[name])
         check_count(where, "num_outputs", num_outputs)

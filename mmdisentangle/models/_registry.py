@@ -6,10 +6,12 @@ from typing import Any
 
 from mmdisentangle._core.errors import CheckpointError, UnknownNameError, nearest_names
 from mmdisentangle.models._pretrained import Pretrained, find_checkpoint, read_config
+from mmdisentangle.models.early_fusion import EarlyFusion
+from mmdisentangle.models.late_fusion import LateFusion
 from mmdisentangle.models.mea import MEA
 from mmdisentangle.models.rtil import RTIL
 
-MODELS: dict[str, type[Pretrained]] = {MEA.model_name: MEA, RTIL.model_name: RTIL}
+MODELS: dict[str, type[Pretrained]] = {model.model_name: model for model in (EarlyFusion, LateFusion, MEA, RTIL)}
 
 
 def list_models() -> list[str]:

@@ -8,6 +8,7 @@ from mmdisentangle._core.errors import SettingError
 from mmdisentangle._core.masks import frame_positions
 from mmdisentangle._core.numerics import zero_where_invalid
 from mmdisentangle.functional import sinusoidal_positions
+from mmdisentangle.functional._resampling import compact_frames
 from mmdisentangle.nn.layers.temporal_conv import FrameConvolution
 
 
@@ -85,9 +86,6 @@ class RecurrentEncoder(nn.Module):
     @staticmethod
     def _run(lstm: nn.LSTM, u: Tensor, order: Tensor, mask: Tensor) -> Tensor:
         """Run over real frames in the given order, and bring every result back to its frame."""
-        spare = u.shape[1]
-        slots = torch.where(mask, order, spare).unsqueeze(-1)
-        compact = u.new_zeros(u.shape[0], spare + 1, u.shape[2]).scatter(1, slots.expand_as(u), u)
-        encoded: Tensor = lstm(compact[:, :spare])[0]
-        back = slots.clamp(max=spare - 1)
+        encoded: Tensor = lstm(compact_frames(u, order, mask))[0]
+        back = torch.where(mask, order, 0).unsqueeze(-1)
         return encoded.gather(1, back.expand(-1, -1, encoded.shape[2]))
