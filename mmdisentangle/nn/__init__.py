@@ -5,6 +5,7 @@ from mmdisentangle.nn.graph import DecoupledGraphFusion, GraphFusionOutput
 from mmdisentangle.nn.layers import (
     BilinearGate,
     CrossModalAttention,
+    CrossModalTransformer,
     DiscriminatorOutput,
     DoubleDiscriminator,
     DoubleDiscriminatorOutput,
@@ -36,6 +37,7 @@ __all__ = [
     "CKALoss",
     "CentralMomentDiscrepancy",
     "CrossModalAttention",
+    "CrossModalTransformer",
     "DecoupledGraphFusion",
     "DiscriminatorOutput",
     "DoubleDiscriminator",

@@ -2,6 +2,7 @@
 
 from mmdisentangle.nn.layers.bilinear_gate import BilinearGate
 from mmdisentangle.nn.layers.cross_modal_attention import CrossModalAttention
+from mmdisentangle.nn.layers.cross_modal_transformer import CrossModalTransformer
 from mmdisentangle.nn.layers.double_discriminator import DoubleDiscriminator, DoubleDiscriminatorOutput
 from mmdisentangle.nn.layers.gradient_reversal import GradientReversal
 from mmdisentangle.nn.layers.hierarchical_attention import HierarchicalCrossModalAttention
@@ -17,6 +18,7 @@ from mmdisentangle.nn.layers.transformer_block import TransformerBlock
 __all__ = [
     "BilinearGate",
     "CrossModalAttention",
+    "CrossModalTransformer",
     "DiscriminatorOutput",
     "DoubleDiscriminator",
     "DoubleDiscriminatorOutput",

@@ -107,9 +107,11 @@ class FrameConvolution(nn.Conv2d):
     on a CPU as ``nn.Conv1d`` between two transpositions.
     """
 
-    def __init__(self, in_features: int, features: int, kernel_size: int, *, dilation: int = 1) -> None:
+    def __init__(
+        self, in_features: int, features: int, kernel_size: int, *, dilation: int = 1, bias: bool = True
+    ) -> None:
         padding = (0, dilation * (kernel_size // 2))
-        super().__init__(in_features, features, (1, kernel_size), padding=padding, dilation=(1, dilation))
+        super().__init__(in_features, features, (1, kernel_size), padding=padding, dilation=(1, dilation), bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve ``[B, T, D]``."""

@@ -71,7 +71,7 @@ class TransformerBlock(nn.Module):
         self.features, self.num_heads, self.attention_dropout = features, num_heads, attention_dropout
         self.attention_input = nn.Linear(features, 3 * features)
         self.attention_output = nn.Linear(features, features)
-        self.feedforward = _FeedForward(
+        self.feedforward = FeedForward(
             nn.Linear(features, feedforward_features),
             _ACTIVATIONS[activation](),
             Dropout(dropout),
@@ -108,13 +108,14 @@ class TransformerBlock(nn.Module):
         return zero_where_invalid(x, mask)
 
 
-class _FeedForward(nn.Sequential):
+class FeedForward(nn.Sequential):
     """Linear map, activation, dropout, linear map.
 
     As built it is computed in one go. Where a part was replaced, wrapped, pruned or hooked, all of them are called.
     """
 
     def forward(self, input: Tensor) -> Tensor:
+        """Transform the last axis."""
         if [type(part) for part in self] == [nn.Linear, nn.ReLU, Dropout, nn.Linear]:
             first, dropout, last = self[0], self[2], self[3]
             assert isinstance(first, nn.Linear)
