@@ -9,10 +9,13 @@ from mmdisentangle.models._pretrained import Pretrained, find_checkpoint, read_c
 from mmdisentangle.models.early_fusion import EarlyFusion
 from mmdisentangle.models.late_fusion import LateFusion
 from mmdisentangle.models.mea import MEA
+from mmdisentangle.models.misa import MISA
 from mmdisentangle.models.mult import MulT
 from mmdisentangle.models.rtil import RTIL
 
-MODELS: dict[str, type[Pretrained]] = {model.model_name: model for model in (EarlyFusion, LateFusion, MEA, MulT, RTIL)}
+MODELS: dict[str, type[Pretrained]] = {
+    model.model_name: model for model in (EarlyFusion, LateFusion, MEA, MISA, MulT, RTIL)
+}
 
 
 def list_models() -> list[str]:

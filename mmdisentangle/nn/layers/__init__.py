@@ -14,6 +14,7 @@ from mmdisentangle.nn.layers.recurrent_encoder import RecurrentEncoder
 from mmdisentangle.nn.layers.shared_private import SharedPrivateCodes, SharedPrivateEncoder
 from mmdisentangle.nn.layers.temporal_conv import TemporalConvEncoder
 from mmdisentangle.nn.layers.transformer_block import TransformerBlock
+from mmdisentangle.nn.layers.utterance_encoder import RecurrentUtteranceEncoder
 
 __all__ = [
     "BilinearGate",
@@ -31,6 +32,7 @@ __all__ = [
     "PredictiveSelfAttention",
     "PredictiveSelfAttentionOutput",
     "RecurrentEncoder",
+    "RecurrentUtteranceEncoder",
     "SharedPrivateCodes",
     "SharedPrivateEncoder",
     "TemporalConvEncoder",
