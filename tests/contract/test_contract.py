@@ -4,10 +4,11 @@ import pytest
 
 from mmdisentangle import functional, kernels, models, nn
 from mmdisentangle.testing import CHECKS, check_contract, contract_parameters
-from tests.contract import cases_functional, cases_graph, cases_mea, cases_models, cases_nn
+from tests.contract import cases_functional, cases_graph, cases_mea, cases_models, cases_nn, cases_zoo
 
-CASES = [*cases_functional.CASES, *cases_graph.CASES, *cases_nn.CASES, *cases_mea.CASES, *cases_models.CASES]
-NO_CASE = cases_functional.NO_CASE | cases_graph.NO_CASE | cases_nn.NO_CASE | cases_mea.NO_CASE | cases_models.NO_CASE
+FILES = (cases_functional, cases_graph, cases_nn, cases_mea, cases_models, cases_zoo)
+CASES = [case for file in FILES for case in file.CASES]
+NO_CASE = {name: reason for file in FILES for name, reason in file.NO_CASE.items()}
 ROOMS = {"functional": functional, "kernels": kernels, "nn": nn, "models": models}
 
 
@@ -39,6 +40,17 @@ COMPILED_AS_ANOTHER = {
     "models.MEA[no-psa]",
     "models.MEA[no-hca]",
     "models.MEA[concat]",
+    "nn.CrossModalTransformer[self]",
+    "models.LateFusion[concat]",
+    "models.LateFusion[weighted]",
+    "models.EarlyFusion[default]",
+    "models.EarlyFusion[checkpoint]",
+    "models.MulT[default]",
+    "models.MulT[causal-last]",
+    "models.MulT[checkpoint]",
+    "models.MISA[default]",
+    "models.MISA[objective-adversarial]",
+    "models.MISA[checkpoint]",
 }
 
 

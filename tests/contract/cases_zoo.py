@@ -1,0 +1,146 @@
+"""Cases of MISA, MulT and the baselines, and of the layers made for them."""
+
+from torch import Tensor
+
+from mmdisentangle import functional, nn
+from mmdisentangle.models import create_model
+from mmdisentangle.testing import Case, Frames, Labels, Samples
+from tests.contract.cases_functional import BATCH_STATISTIC, CONSTANT_NORMS, NO_HOOKS
+from tests.contract.cases_models import MASKED, NO_LSTM_COMPILER, Training
+
+LSTM = {
+    "compiles": NO_LSTM_COMPILER,
+    "exports": NO_LSTM_COMPILER,
+    "vmap": "torch has no batching rule for an LSTM",
+}
+OBJECTIVE = "reconstruction takes part in the objective only; see the objective cases"
+
+SMALL = {
+    "late_fusion": {"hidden_features": 8, "head_features": 6, "encoder_blocks": 1, "encoder_kernel_size": 3},
+    "early_fusion": {"hidden_features": 8, "head_features": 6, "encoder_blocks": 1, "encoder_kernel_size": 3},
+    "mult": {"features": 4, "num_heads": 2, "cross_layers": 1, "memory_layers": 1},
+    "misa": {"hidden_features": 8, "encoder_blocks": 1, "encoder_kernel_size": 3, "feedforward_features": 8},
+}
+NO_DROPOUT = {
+    "late_fusion": dict.fromkeys(("encoder_dropout", "head_dropout"), 0.0),
+    "early_fusion": dict.fromkeys(("encoder_dropout", "head_dropout"), 0.0),
+    "mult": dict.fromkeys(
+        ("dropout", "feedforward_dropout", "attention_dropout", "embedding_dropout", "head_dropout"), 0.0
+    ),
+    "misa": dict.fromkeys(
+        ("encoder_dropout", "fusion_dropout", "fusion_attention_dropout", "head_dropout", "discriminator_dropout"), 0.0
+    ),
+}
+CLASSES = {"late_fusion": "LateFusion", "early_fusion": "EarlyFusion", "mult": "MulT", "misa": "MISA"}
+# What is 0 for every input has no gradient to compare.
+CODES = {
+    "late_fusion": ("private",),
+    "early_fusion": ("shared",),
+    "mult": ("shared", "private"),
+    "misa": ("shared", "private", "reconstruction"),
+}
+
+
+def _masked_max(x: Tensor, mask: Tensor | None = None) -> Tensor:
+    return functional.masked_max(x, mask, 1)
+
+
+def _model(name, variant, *, task="regression", train=False, dropout=False, exempt=None, **settings):
+    outputs = 3 if task == "classification" else 2
+    target = Labels("target", outputs) if task == "classification" else Samples("target", outputs)
+
+    def build(widths):
+        silent = {} if dropout else NO_DROPOUT[name]
+        model = create_model(
+            name, modalities=widths, num_outputs=outputs, task=task, **{**SMALL[name], **silent, **settings}
+        )
+        return Training(model) if train else model
+
+    def codes(output):
+        named = {"prediction": output.prediction, "fused": output.fused}
+        return named | {code: getattr(output, code) for code in CODES[name]}
+
+    return Case(
+        name=f"models.{CLASSES[name]}",
+        variant=variant,
+        build=build,
+        arguments=(*MASKED, *((target,) if train else ())),
+        outputs=None if train else codes,
+        modes=("eval",) if dropout else ("train", "eval"),
+        exempt=exempt or {},
+    )
+
+
+def _transformer(variant, **settings):
+    settings = {"num_heads": 2, "num_layers": 2, "feedforward_features": 8, **settings}
+    silent = dict.fromkeys(("dropout", "feedforward_dropout"), 0.0)
+    return Case(
+        name="nn.CrossModalTransformer",
+        variant=variant,
+        build=lambda: nn.CrossModalTransformer(6, **silent, **settings),
+        arguments=(
+            Frames("target", 6, mask="target_mask"),
+            *(() if variant == "self" else (Frames("source", 6, mask="source_mask"),)),
+        ),
+        masked_by={"output": "target"},
+        exempt=NO_HOOKS if settings.get("checkpoint_activations") else {},
+    )
+
+
+CASES = [
+    Case(
+        name="functional.masked_max",
+        build=lambda: _masked_max,
+        arguments=(Frames("x", 5, mask="mask"),),
+    ),
+    _transformer("cross"),
+    _transformer("self"),
+    _transformer("causal", causal=True),
+    _transformer("checkpoint", checkpoint_activations=True),
+    Case(
+        name="nn.RecurrentUtteranceEncoder",
+        build=lambda: nn.RecurrentUtteranceEncoder(3, 4),
+        arguments=(Frames("x", 3, mask="mask"),),
+        exempt=LSTM,
+    ),
+    _model("late_fusion", "concat"),
+    _model("late_fusion", "weighted", fusion="weighted", pooling="mean"),
+    _model("late_fusion", "objective", train=True, fusion="mean"),
+    _model("late_fusion", "objective-classification", train=True, task="classification"),
+    _model("early_fusion", "default"),
+    _model("early_fusion", "objective", train=True, dropout=True, pooling="mean"),
+    _model("early_fusion", "checkpoint", checkpoint_activations=True, exempt=NO_HOOKS),
+    _model("mult", "default"),
+    _model("mult", "causal-last", causal=True, pooling="last"),
+    _model("mult", "objective", train=True, dropout=True, attention_dropout=0.1, input_dropout={}),
+    _model("mult", "checkpoint", checkpoint_activations=True, exempt=NO_HOOKS),
+    _model("misa", "default", exempt={"parameters_learn": OBJECTIVE}),
+    _model(
+        "misa",
+        "objective",
+        train=True,
+        exempt={"derivative": CONSTANT_NORMS, "batch_independence": BATCH_STATISTIC},
+    ),
+    _model(
+        "misa",
+        "objective-adversarial",
+        train=True,
+        task="classification",
+        # Nothing is detached or reversed here, so that the gradient is the derivative.
+        similarity="adversarial",
+        reversal_strength=-1.0,
+        difference_form="correlation",
+        exempt={"batch_independence": BATCH_STATISTIC},
+    ),
+    _model("misa", "checkpoint", checkpoint_activations=True, exempt={"parameters_learn": OBJECTIVE, **NO_HOOKS}),
+    _model("misa", "lstm", temporal_encoder="lstm", exempt={"parameters_learn": OBJECTIVE, **LSTM}),
+]
+NO_CASE = {
+    f"models.{CLASSES[name]}{part}": f"{what} {CLASSES[name]}"
+    for name in CLASSES
+    for part, what in (
+        ("Objective", "the result of the objective of"),
+        ("Output", "the result of"),
+        ("Settings", "the settings of"),
+    )
+}
