@@ -1,4 +1,4 @@
-"""Batch statistics over several processes: gather the samples of all ranks, with gradients."""
+"""Batch statistics over several processes: gather the samples of all ranks, or sum over them, with gradients."""
 
 from typing import Any
 
@@ -28,9 +28,51 @@ class _AllGather(torch.autograd.Function):
         return total[distributed.get_rank()]
 
 
+class _AllSum(torch.autograd.Function):
+    """Sum over ranks; the backward pass sums the upstream gradients likewise, see `_AllGather`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        total = x.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> Tensor:
+        total = upstream.clone()
+        distributed.all_reduce(total)
+        return total
+
+
 def world_size() -> int:
     """Number of processes, 1 outside a process group."""
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+
+
+def sum_over_processes(x: Tensor) -> Tensor:
+    """Sum ``x``, of one shape everywhere, over all ranks; ``x`` itself on one process.
+
+    A mean over samples or frames is that of one process with the whole batch where its sum and its count are taken
+    through here, however many of them each rank has.
+    """
+    if world_size() == 1:
+        return x
+    total: Tensor = _AllSum.apply(x)  # type: ignore[no-untyped-call]
+    return total
+
+
+def mean_over_processes(means: Tensor, counts: Tensor) -> Tensor:
+    """Means over the samples of all ranks, from each rank's means and the numbers of terms they were taken over."""
+    if world_size() == 1:
+        return means
+    counts = counts.to(means.dtype)
+    sums, counts = sum_over_processes(torch.stack((means * counts, counts)))
+    return sums / torch.where(counts > 0, counts, torch.ones_like(counts))
+
+
+def count_rows(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Number of valid rows of ``x [..., D]``; ``mask`` is boolean and has the leading axes, None means that all are."""
+    return x.new_full((), x[..., 0].numel()) if mask is None else mask.sum()
 
 
 def gather_samples(x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:

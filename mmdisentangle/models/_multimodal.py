@@ -89,6 +89,7 @@ class MultimodalModel(Pretrained):
             label_smoothing=s.label_smoothing,
             target_location=s.target_location,
             target_scale=s.target_scale,
+            gather=s.gather,
         )
 
     def _variant(self) -> dict[str, Any]:

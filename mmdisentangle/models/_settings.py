@@ -18,7 +18,7 @@ class ModelSettings:
         label_smoothing: classification: share of the target spread over all classes.
         target_location: regression: offset of the targets.
         target_scale: regression: spread of the targets.
-        gather: take batch statistics over the samples of all processes.
+        gather: take every mean and batch statistic of the objective over the samples of all processes.
         checkpoint_activations: compute encoders and attention layers again in the backward pass instead of storing what
             is inside them; encoders of the user's own are left alone. The numbers stay the same.
     """

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mmdisentangle._core.checks import check_choice, check_count, check_number, check_tensor
+from mmdisentangle._core.distributed import sum_over_processes
 from mmdisentangle._core.errors import DtypeError, SettingError, ShapeError
 from mmdisentangle._core.numerics import at_least_float32
 
@@ -26,6 +27,7 @@ class TaskTerm(nn.Module):
         target_location: regression only: offset of the targets, one number or one per output.
         target_scale: regression only: spread of the targets. The network predicts ``(target - location) / scale``, the
             prediction is given back in the target's units, and the loss is taken without units.
+        gather: take the mean over the samples of all processes.
     """
 
     location: Tensor
@@ -41,6 +43,7 @@ class TaskTerm(nn.Module):
         label_smoothing: float = 0.0,
         target_location: float | Sequence[float] = 0.0,
         target_scale: float | Sequence[float] = 1.0,
+        gather: bool = False,
     ) -> None:
         super().__init__()
         check_choice("task", "task", task, TASKS)
@@ -49,6 +52,7 @@ class TaskTerm(nn.Module):
         if label_smoothing and task != "classification":
             raise SettingError(f"task: label_smoothing is for task='classification', got task={task!r}.")
         self.task, self.num_outputs, self.label_smoothing = task, num_outputs, label_smoothing
+        self.gather = gather
         location = self._per_output("target_location", target_location)
         scale = self._per_output("target_scale", target_scale, positive=True)
         if task != "regression" and (any(location) or any(value != 1 for value in scale)):
@@ -105,7 +109,7 @@ class TaskTerm(nn.Module):
             if not target.is_floating_point():
                 raise DtypeError(f"objective: target must be floating for task='regression', got {target.dtype}.")
             terms = ((prediction - target.to(prediction.dtype)) / self.scale.to(prediction.dtype)).square()
-        return terms.sum() / max(terms.numel(), 1)
+        return self._mean(terms.sum(), terms.new_full((), terms.numel()))
 
     def _cross_entropy(self, prediction: Tensor, target: Tensor) -> Tensor:
         if target.dtype != torch.int64:
@@ -121,8 +125,11 @@ class TaskTerm(nn.Module):
         total = nn.functional.cross_entropy(
             prediction, target, weights, reduction="sum", label_smoothing=self.label_smoothing
         )
-        if weights is None:
-            return total / max(prediction.shape[0], 1)
         # The mean is over the weights; a batch of classes without weight costs nothing.
-        weight = weights[target].sum()
+        weight = prediction.new_full((), prediction.shape[0]) if weights is None else weights[target].sum()
+        return self._mean(total, weight)
+
+    def _mean(self, total: Tensor, weight: Tensor) -> Tensor:
+        if self.gather:
+            total, weight = sum_over_processes(torch.stack((total, weight))).unbind()
         return total / torch.where(weight > 0, weight, torch.ones_like(weight))

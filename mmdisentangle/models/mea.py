@@ -156,6 +156,7 @@ class MEA(MultimodalModel):
             weight_on=s.weight_on,
             omega_grad=s.omega_grad,
             dropout=s.discriminator_dropout,
+            gather=s.gather,
         )
         self.task_term = self._task_term()
         self.disparity_term: nn.Module

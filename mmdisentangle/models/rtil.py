@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
+from mmdisentangle._core.distributed import count_rows, mean_over_processes
 from mmdisentangle._core.errors import ModalityError, SettingError
 from mmdisentangle._core.modalities import modality_names
 from mmdisentangle._core.numerics import zero_where_invalid
@@ -168,15 +169,16 @@ class RTIL(MultimodalModel):
             loss=s.discriminator_loss,
             dropout=s.discriminator_dropout,
             strength=s.reversal_strength,
+            gather=s.gather,
         )
         self.task_term = self._task_term()
         self.similarity_term = CentralMomentDiscrepancy(min_samples=s.similarity_min_samples, gather=s.gather)
-        self.reconstruction_term = ReconstructionLoss(detach_target=s.detach_reconstruction_target)
+        self.reconstruction_term = ReconstructionLoss(detach_target=s.detach_reconstruction_target, gather=s.gather)
         self.temporal_term = TemporalInvariantLoss(
             divergence=s.temporal_divergence,
             aggregation=s.temporal_aggregation,
             temperature=s.temporal_temperature,
-            gather=s.gather and s.temporal_aggregation == "batch",
+            gather=s.gather,
         )
 
     def _default_encoder(self, name: str) -> nn.Module:
@@ -273,12 +275,14 @@ class RTIL(MultimodalModel):
             per_frame: Tensor = self.reconstruction_term(output.reconstruction, output.projected, output.masks)
             return per_frame
         detach = self.settings.detach_reconstruction_target
-        errors = []
+        means, counts = [], []
         for name in self.modalities:
             target = output.projected[name].detach() if detach else output.projected[name]
             error = output.reconstruction[name].unsqueeze(1) - target
-            errors.append(masked_mean_square(error, output.masks.get(name)))
-        return torch.stack(errors).mean()
+            means.append(masked_mean_square(error, output.masks.get(name)))
+            counts.append(count_rows(error, output.masks.get(name)))
+        stacked = torch.stack(means)
+        return (mean_over_processes(stacked, torch.stack(counts)) if self.settings.gather else stacked).mean()
 
     @classmethod
     def from_released_state_dict(

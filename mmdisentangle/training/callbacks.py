@@ -1,7 +1,6 @@
 """Lightning callbacks: reversal strength, reproducible epochs, history, selection of the weights, resuming."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
@@ -11,7 +10,9 @@ from lightning.pytorch.callbacks import Callback, Checkpoint
 from mmdisentangle._core.errors import DtypeError, SettingError, nearest_names
 from mmdisentangle.evaluation.scores import is_better
 from mmdisentangle.nn import GradientReversal
-from mmdisentangle.training.sampling import EpochSampler, epoch_seed
+from mmdisentangle.training.processes import full_state
+from mmdisentangle.training.runs import RunFolder
+from mmdisentangle.training.sampling import ShareSampler, epoch_seed
 from mmdisentangle.training.schedules import Schedule
 
 
@@ -58,14 +59,13 @@ class EpochSeeds(Callback):
     An epoch that is run again after an interruption then has the same order of samples, dropout and augmentation.
     """
 
-    def __init__(self, seed: int, sampler: EpochSampler, generator: torch.Generator) -> None:
-        self.seed, self.sampler, self.generator = seed, sampler, generator
+    def __init__(self, seed: int, sampler: ShareSampler) -> None:
+        self.seed, self.sampler = seed, sampler
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Set the seeds."""
         epoch = trainer.current_epoch
         self.sampler.set_epoch(epoch)
-        self.generator.manual_seed(epoch_seed(self.seed, epoch, 1))
         # Processes of one run need different dropout.
         pl.seed_everything(epoch_seed(self.seed, epoch, 2 + trainer.global_rank) % 2**32, workers=True, verbose=False)
 
@@ -103,7 +103,7 @@ class BestWeights(Checkpoint):
     """Keep the weights of the best epoch, through interruptions, and stop where none gets better any more.
 
     Args:
-        monitor: a logged validation value; None takes the last epoch and never stops early.
+        monitor: a logged validation value; None takes the last epoch, keeps no weights and never stops early.
         patience: stop after so many epochs without a better value; None = never.
 
     Raises:
@@ -136,13 +136,8 @@ class BestWeights(Checkpoint):
         if self.epoch is None or is_better(self.monitor, value, self.best):
             model: Any = pl_module.model
             self.best, self.epoch = None if math.isnan(value) else value, epoch
-            self.weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+            self.weights = full_state(model)
         self._stop_if_over(trainer, epoch)
-
-    def restore(self, model: torch.nn.Module) -> None:
-        """Put the chosen weights into the model."""
-        if self.weights:
-            model.load_state_dict(self.weights)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs."""
@@ -163,12 +158,12 @@ class ResumeCheckpoint(Checkpoint):
     It must be the last callback, so that the file holds what the others have noted about the epoch.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write beside, then rename: a process that is killed leaves the previous file."""
-        beside = self.path.with_name(self.path.name + ".part")
+        beside = self.folder.checkpoint.with_name(self.folder.checkpoint.name + ".part")
         trainer.save_checkpoint(beside)
         if trainer.is_global_zero:
-            beside.replace(self.path)
+            self.folder.accept_checkpoint(beside)

@@ -18,7 +18,7 @@ class DataConfig:
         validation_fraction: share of the training data set aside to choose the epoch by.
         standardize: ``none``, ``standard`` (mean and standard deviation per channel) or ``robust`` (median and
             quartiles).
-        batch_size: samples per step.
+        batch_size: samples per step of the optimiser, over all processes and accumulated passes.
         drop_modalities: in training only: probability that a sample lacks a modality, by name; ``"*"`` stands for all
             that are not named. One always stays.
         noise: in training only: standard deviation of noise added to every frame, by modality or ``"*"``, in deviations
@@ -128,7 +128,11 @@ class TrainingConfig:
         reversal: see ReversalConfig.
         precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
         accelerator: ``auto``, ``cpu``, ``gpu``, ``cuda`` or ``mps``.
-        devices: number of devices.
+        devices: number of processes, each on a device of its own. ``fit`` needs them started (``torchrun``); the
+            command line starts them.
+        strategy: how several processes share the work: ``ddp`` (every one has the whole model), ``fsdp`` (parameters,
+            gradients and the optimiser's state are shared out) or ``auto``, which is ``ddp``.
+        accumulate: passes per step of the optimiser, each with its part of the ``data.batch_size`` samples.
     """
 
     max_epochs: int = 40
@@ -143,6 +147,8 @@ class TrainingConfig:
     precision: str = "32-true"
     accelerator: str = "auto"
     devices: int = 1
+    strategy: str = "auto"
+    accumulate: int = 1
 
     def __post_init__(self) -> None:
         where = "settings"
@@ -155,6 +161,8 @@ class TrainingConfig:
         check_choice(where, "training.precision", self.precision, ("32-true", "bf16-mixed", "16-mixed"))
         check_choice(where, "training.accelerator", self.accelerator, ("auto", "cpu", "gpu", "cuda", "mps"))
         check_count(where, "training.devices", self.devices)
+        check_choice(where, "training.strategy", self.strategy, ("auto", "ddp", "fsdp"))
+        check_count(where, "training.accumulate", self.accumulate)
         if not self.monitor.startswith("val/"):
             raise SettingError(
                 f"settings: training.monitor must be a validation value such as 'val/task', got {self.monitor!r}."

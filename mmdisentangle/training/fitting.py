@@ -1,10 +1,12 @@
 """Train a model: split, standardise, train, choose the weights, score once on the test data, write the run folder."""
 
+import copy
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,10 +20,9 @@ from rich.console import Console
 from torch import nn
 
 import mmdisentangle
-from mmdisentangle._core.errors import CheckpointError, DataError, SettingError
+from mmdisentangle._core.errors import DataError, SettingError
 from mmdisentangle.data.dataset import MultimodalDataset
 from mmdisentangle.data.degradation import AddNoise, DropModalities, Transform, check_modalities, compose
-from mmdisentangle.data.loading import evaluation_loader
 from mmdisentangle.data.split import train_validation_split
 from mmdisentangle.data.standardize import Standardizer
 from mmdisentangle.evaluation.prediction import predict
@@ -31,9 +32,10 @@ from mmdisentangle.training.callbacks import BestWeights, EpochSeeds, History, R
 from mmdisentangle.training.config import Config
 from mmdisentangle.training.module import DisentanglementModule
 from mmdisentangle.training.plots import plot_loss_terms, plot_scores
+from mmdisentangle.training.processes import Processes, full_state, joined
 from mmdisentangle.training.progress import TrainingBar, quiet_lightning
 from mmdisentangle.training.runs import RunFolder, describe
-from mmdisentangle.training.sampling import EpochSampler, training_loader
+from mmdisentangle.training.sampling import ShareSampler, share_loader
 
 
 @dataclass(frozen=True)
@@ -110,42 +112,43 @@ def fit(
     name = model if isinstance(model, str) else getattr(model, "__qualname__", type(model).__qualname__)
     folder = None if out is None else RunFolder(Path(out))
     versions = {"mmdisentangle": mmdisentangle.__version__, "torch": torch.__version__}
-    resume = folder is not None and folder.begin(config, describe(name, train, source, versions), overwrite=overwrite)
-    # Not before the run folder has agreed: splitting and building may take a while.
-    with isolate_rng(), quiet_lightning(), _scratch(folder) as scratch:
+    history = History()
+    with joined(config.training) as processes, isolate_rng(), quiet_lightning(), _scratch(folder) as scratch:
+
+        def begin() -> Path | None:
+            if folder is None:
+                return None
+            resumed = folder.begin(config, describe(name, train, source, versions), overwrite=overwrite)
+            return folder.find_checkpoint() if resumed else None
+
+        checkpoint = processes.on_first(begin)
+        # Not before the run folder has agreed: splitting and building may take a while.
         start = time.perf_counter()
         parts = _prepare(config, train, validation)
         pl.seed_everything(config.seed % 2**32, workers=True, verbose=False)
-        module = DisentanglementModule(
-            _build(config, model, parts.training),
-            task=train.task,
-            num_outputs=train.num_outputs,
-            optim=config.optim,
-            freeze=config.training.freeze,
-            metrics=config.training.metrics,
-        )
+        network = _build(config, model, parts.training, gather=processes.world_size > 1)
         best = BestWeights(None if parts.validation is None else config.training.monitor, config.training.patience)
-        history = History()
-        changes = compose([*([] if transform is None else [transform]), *_degradations(config)])
         bar = [] if progress is False else [TrainingBar(name, None if progress is True else progress)]
-        _train(config, module, parts, changes, [history, best, *bar], folder, scratch, resume)
-        network = module.model
-        best.restore(network)
-        network.eval().cpu().requires_grad_(True)
-        scores, metrics = {}, config.training.metrics
-        if parts.validation is not None:
-            predicted = predict(network, parts.validation, batch_size=config.data.batch_size)
-            scores["validation"] = predicted.scores(metrics)
-        if test is not None:
-            predicted = predict(network, test, standardizer=parts.standardizer, batch_size=config.data.batch_size)
-            scores["test"] = predicted.scores(metrics)
-        assert best.epoch is not None
-        path = None if folder is None else folder.path
-        result = Result(network, parts.standardizer, scores, best.epoch, history.rows, path)
-        if folder is not None:
-            sizes = {"training": parts.training, "validation": parts.validation, "test": test}
-            counts = {part: len(dataset or ()) for part, dataset in sizes.items()}
-            _write(config, folder, result, name, train, counts, time.perf_counter() - start)
+        changes = compose([*([] if transform is None else [transform]), *_degradations(config)])
+        trained = _train(config, network, parts, changes, [history, best, *bar], processes, folder, scratch, checkpoint)
+        # Sharded weights need all processes once more.
+        network.load_state_dict(best.weights or full_state(trained))
+    # From here on every process is on its own, and all do the same.
+    network.eval().cpu().requires_grad_(True)
+    scores, metrics = {}, config.training.metrics
+    if parts.validation is not None:
+        predicted = predict(network, parts.validation, batch_size=config.data.batch_size)
+        scores["validation"] = predicted.scores(metrics)
+    if test is not None:
+        predicted = predict(network, test, standardizer=parts.standardizer, batch_size=config.data.batch_size)
+        scores["test"] = predicted.scores(metrics)
+    assert best.epoch is not None
+    path = None if folder is None else folder.path
+    result = Result(network, parts.standardizer, scores, best.epoch, history.rows, path)
+    if folder is not None and processes.is_first:
+        sizes = {"training": parts.training, "validation": parts.validation, "test": test}
+        counts = {part: len(dataset or ()) for part, dataset in sizes.items()}
+        _write(config, folder, result, name, train, counts, time.perf_counter() - start)
     return result
 
 
@@ -205,7 +208,9 @@ def _degradations(config: Config) -> list[Transform]:
     return chosen
 
 
-def _build(config: Config, model: str | Callable[..., nn.Module], training: MultimodalDataset) -> nn.Module:
+def _build(
+    config: Config, model: str | Callable[..., nn.Module], training: MultimodalDataset, *, gather: bool
+) -> nn.Module:
     given: dict[str, Any] = {
         "modalities": training.modalities,
         "num_outputs": training.num_outputs,
@@ -223,6 +228,8 @@ def _build(config: Config, model: str | Callable[..., nn.Module], training: Mult
         deviation = values.std(0, correction=0)
         given["target_location"] = values.mean(0).tolist()
         given["target_scale"] = torch.where(deviation > 0, deviation, 1.0).tolist()
+    if gather and isinstance(model, str):
+        given["gather"] = True
     # A setting of the user's own wins over what was computed.
     settings = {**given, **config.model}
     built: nn.Module = create_model(model, **settings) if isinstance(model, str) else model(**settings)
@@ -231,27 +238,43 @@ def _build(config: Config, model: str | Callable[..., nn.Module], training: Mult
 
 def _train(
     config: Config,
-    module: DisentanglementModule,
+    network: nn.Module,
     parts: _Parts,
     transform: Transform | None,
     callbacks: Sequence[Callback],
+    processes: Processes,
     folder: RunFolder | None,
     scratch: Path,
-    resume: bool,
-) -> None:
+    checkpoint: Path | None,
+) -> nn.Module:
+    """Train the network, or a copy of it that is sharded, and return what was trained."""
     settings = config.training
-    sampler = EpochSampler(len(parts.training), config.seed)
-    generator = torch.Generator()
-    chosen: list[Callback] = [EpochSeeds(config.seed, sampler, generator)]
+    share: Any = partial(
+        ShareSampler, batch_size=config.data.batch_size, rank=processes.rank, world_size=processes.world_size
+    )
+    sampler: ShareSampler = share(len(parts.training), seed=config.seed, accumulate=settings.accumulate)
+    shares = {"train": sampler, "val": share(len(parts.validation or ()))}
+    module = DisentanglementModule(
+        copy.deepcopy(network) if settings.strategy == "fsdp" else network,
+        task=parts.training.task,
+        num_outputs=parts.training.num_outputs,
+        optim=config.optim,
+        freeze=settings.freeze,
+        metrics=settings.metrics,
+        shares=shares,
+    )
+    chosen: list[Callback] = [EpochSeeds(config.seed, sampler)]
     reversal = settings.reversal.build()
     if reversal is not None:
         chosen.append(ReversalSchedule(reversal))
     chosen += callbacks
     if folder is not None:
-        chosen.append(ResumeCheckpoint(folder.checkpoint))
+        chosen.append(ResumeCheckpoint(folder))
     trainer = pl.Trainer(
         accelerator=settings.accelerator,
-        devices=settings.devices,
+        **processes.trainer_options(settings),
+        use_distributed_sampler=False,
+        accumulate_grad_batches=settings.accumulate,
         precision=settings.precision,  # type: ignore[arg-type]
         max_epochs=settings.max_epochs,
         gradient_clip_val=None if config.optim.clipping == "none" else config.optim.clip_value,
@@ -268,19 +291,13 @@ def _train(
     )
     # A model that comes from a checkpoint is in evaluation mode, and Lightning leaves modes as they are.
     module.train()
-    try:
-        trainer.fit(
-            module,
-            training_loader(parts.training, config.data.batch_size, sampler, transform, generator),
-            None if parts.validation is None else evaluation_loader(parts.validation, config.data.batch_size),
-            ckpt_path=folder.checkpoint if folder is not None and resume else None,
-        )
-    except RuntimeError as error:
-        if "PytorchStreamReader" not in str(error):
-            raise
-        raise CheckpointError(
-            f"run folder: {folder and folder.checkpoint} cannot be read; use --overwrite to start the run again."
-        ) from error
+    trainer.fit(
+        module,
+        share_loader(parts.training, sampler, transform, config.seed),
+        None if parts.validation is None else share_loader(parts.validation, shares["val"]),
+        ckpt_path=checkpoint,
+    )
+    return module.model
 
 
 def _write(

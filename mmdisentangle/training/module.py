@@ -7,16 +7,19 @@ from typing import Any, Self
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from mmdisentangle._core.distributed import sum_over_processes
 from mmdisentangle._core.errors import DataError, ModalityError, nearest_names
 from mmdisentangle.data.batch import MultimodalBatch
 from mmdisentangle.data.dataset import Task
 from mmdisentangle.evaluation.prediction import run_model
 from mmdisentangle.evaluation.scores import TaskScores
 from mmdisentangle.training.config import OptimConfig
+from mmdisentangle.training.sampling import ShareSampler
 from mmdisentangle.training.schedules import Schedule, constant, cosine, with_warmup
 
 
@@ -34,6 +37,8 @@ class DisentanglementModule(LightningModule):
         optim: optimiser and learning rate.
         freeze: modalities whose encoder ``model.encoders[m]`` is kept as it is, in evaluation mode.
         metrics: names of the scores, see ``evaluation.TaskScores``.
+        shares: for the stages ``"train"`` and ``"val"``, how many samples each batch counts for, where several
+            processes or passes share a step; every batch counts alike where there is none.
 
     Raises:
         ModalityError: ``freeze`` names a modality without an encoder.
@@ -48,13 +53,17 @@ class DisentanglementModule(LightningModule):
         optim: OptimConfig | None = None,
         freeze: tuple[str, ...] | list[str] = (),
         metrics: Sequence[str] | None = None,
+        shares: Mapping[str, ShareSampler] | None = None,
     ) -> None:
         super().__init__()
         self.model = model
+        self.shares = dict(shares or {})
         self.optim = optim or OptimConfig()
         self.train_scores = TaskScores(task, num_outputs, metrics)
         self.val_scores = TaskScores(task, num_outputs, metrics)
         self._sums = {"train": _Sums(), "val": _Sums()}
+        # Who gathers must call the model even where it has no sample of its own, with an empty batch.
+        self._gathers = any(getattr(module, "gather", False) for module in model.modules())
         self._frozen = _find_encoders(model, freeze)
         for encoder in self._frozen:
             encoder.requires_grad_(False)
@@ -73,11 +82,11 @@ class DisentanglementModule(LightningModule):
 
     def training_step(self, batch: MultimodalBatch, batch_idx: int) -> Tensor:
         """Return the total of the objective."""
-        return self._step(batch, "train", self.train_scores)
+        return self._step(batch, batch_idx, "train", self.train_scores)
 
     def validation_step(self, batch: MultimodalBatch, batch_idx: int) -> None:
         """Collect the terms of the objective and the predictions."""
-        self._step(batch, "val", self.val_scores)
+        self._step(batch, batch_idx, "val", self.val_scores)
 
     def on_train_epoch_end(self) -> None:
         """Log terms and scores of the epoch."""
@@ -87,6 +96,15 @@ class DisentanglementModule(LightningModule):
         """Log terms and scores of the epoch."""
         self._log_epoch("val", self.val_scores)
 
+    def configure_model(self) -> None:
+        """Shard the model where the strategy asks for it: parameters, gradients and the optimiser's state."""
+        if isinstance(self.trainer.strategy, ModelParallelStrategy):
+            from torch.distributed.fsdp import FSDPModule, fully_shard
+
+            if not isinstance(self.model, FSDPModule):
+                mesh: Any = self.device_mesh
+                fully_shard(self.model, mesh=mesh["data_parallel"])
+
     def configure_optimizers(self) -> Any:
         """Build the optimiser and its schedule, which spans all steps that the trainer will make."""
         optimizer = make_optimizer(self.model, self.optim)
@@ -94,19 +112,25 @@ class DisentanglementModule(LightningModule):
         scheduler = LambdaLR(optimizer, partial(_factor_at, _rate_schedule(self.optim), total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def _step(self, batch: MultimodalBatch, stage: str, scores: TaskScores) -> Tensor:
+    def _step(self, batch: MultimodalBatch, index: int, stage: str, scores: TaskScores) -> Tensor:
         if batch.target is None:
             raise DataError(f"{stage} step: the batch has no target; samples to train on or to score need one.")
+        shares = self.shares.get(stage)
+        count = len(batch) if shares is None else shares.count(index)
+        if count == 0 and self._gathers:
+            batch = _emptied(batch)
         output = self(batch)
         model: Any = self.model
         terms: Mapping[str, Tensor] = model.objective(output, batch.target)._asdict()
-        self._sums[stage].add(terms, len(batch))
-        scores.update(output.prediction, batch.target)
-        return terms["total"]
+        self._sums[stage].add(terms, count)
+        if count:
+            assert batch.target is not None
+            scores.update(output.prediction, batch.target)
+        return terms["total"] if shares is None else terms["total"] * shares.weight(index)
 
     def _log_epoch(self, stage: str, scores: TaskScores) -> None:
         for name, value in self._sums[stage].means().items():
-            self.log(f"{stage}/{name}", value, sync_dist=True)
+            self.log(f"{stage}/{name}", value)
         for name, value in scores.compute().items():
             self.log(f"{stage}/{name}", value)
         self._sums[stage] = _Sums()
@@ -127,7 +151,18 @@ class _Sums:
         self.count += count
 
     def means(self) -> dict[str, Tensor]:
-        return {name: value / self.count for name, value in self.sums.items()}
+        """Means over the samples of all processes."""
+        sums = torch.stack(list(self.sums.values()))
+        *totals, count = sum_over_processes(torch.cat((sums, sums.new_full((1,), self.count)))).unbind()
+        return {name: total / count for name, total in zip(self.sums, totals, strict=True)}
+
+
+def _emptied(batch: MultimodalBatch) -> MultimodalBatch:
+    def none(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: x[:0] for name, x in tensors.items()}
+
+    target = None if batch.target is None else batch.target[:0]
+    return MultimodalBatch(none(batch.inputs), none(batch.masks), none(batch.present), target)
 
 
 def make_optimizer(model: nn.Module, optim: OptimConfig) -> Optimizer:

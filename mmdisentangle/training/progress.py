@@ -21,6 +21,8 @@ _NOISE = (
     ".*have no `val_dataloader`.*",
     ".*in eval mode at the start of training.*",
     ".*GPU available but not used.*",
+    # Terms and scores are those of all processes before they are logged.
+    ".*sync_dist=True.*",
 )
 
 

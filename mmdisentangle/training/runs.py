@@ -5,6 +5,7 @@
     config.yaml        every setting
     run.json           what was trained on what; the mark of a run folder
     last.ckpt          state after the last whole epoch; gone when the run is complete
+    previous.ckpt      the one before, for the case that a failing disk has damaged the last
     tensorboard/       event files
     history.json       every logged value of every epoch
     checkpoint/        config.json, model.safetensors, standardizer.json: the chosen weights
@@ -16,7 +17,9 @@
 import hashlib
 import json
 import math
+import os
 import shutil
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +32,8 @@ from mmdisentangle.data.dataset import MultimodalDataset
 from mmdisentangle.data.standardize import Standardizer
 from mmdisentangle.training.config import Config, changed_settings, load_config, save_config
 
-_FILES = ("config.yaml", "last.ckpt", "last.ckpt.part", "history.json", "loss_terms.png", "scores.png")
+_CHECKPOINTS = ("last.ckpt", "previous.ckpt")
+_FILES = ("config.yaml", *_CHECKPOINTS, "last.ckpt.part", "history.json", "loss_terms.png", "scores.png")
 _FOLDERS = ("checkpoint", "tensorboard")
 # Differences that do not keep a run from being resumed.
 _VERSIONS = ("mmdisentangle", "torch")
@@ -91,7 +95,7 @@ class RunFolder:
                 f"run folder: {self.path} holds a finished run; use --overwrite to replace it, or another --out."
             )
         elif status == "unfinished":
-            if self.checkpoint.is_file():
+            if any((self.path / name).is_file() for name in _CHECKPOINTS):
                 self.check_same(config, identity)
                 return True
             # Stopped before the end of its first epoch: there is nothing to resume, or to protect.
@@ -104,12 +108,37 @@ class RunFolder:
     def finish(self, metrics: Mapping[str, Any]) -> None:
         """Write ``metrics.json``, which makes the run a finished one."""
         self.write_json("metrics.json", {"status": "complete", **metrics})
-        self.checkpoint.unlink(missing_ok=True)
+        for name in _CHECKPOINTS:
+            (self.path / name).unlink(missing_ok=True)
 
     @property
     def checkpoint(self) -> Path:
-        """Return the file that an interrupted run resumes from."""
+        """Return the place of the latest checkpoint."""
         return self.path / "last.ckpt"
+
+    def accept_checkpoint(self, written: Path) -> None:
+        """Make a checkpoint that was written beside the latest one; that one is kept as the previous.
+
+        Whenever the process or the machine stops, one of the two is whole: the data reach the disk before the name.
+        """
+        _flush(written)
+        if self.checkpoint.exists():
+            self.checkpoint.replace(self.path / "previous.ckpt")
+        written.replace(self.checkpoint)
+        _flush(self.path)
+
+    def find_checkpoint(self) -> Path:
+        """Return the latest checkpoint that is whole, by its checksums.
+
+        Raises:
+            CheckpointError: there is none.
+        """
+        for name in _CHECKPOINTS:
+            if _is_whole(self.path / name):
+                return self.path / name
+        raise CheckpointError(
+            f"run folder: no checkpoint in {self.path} can be read; use --overwrite to start the run again."
+        )
 
     def write_json(self, name: str, value: Any) -> None:
         """Write a JSON file in one piece: beside its place first, then renamed."""
@@ -212,6 +241,24 @@ def fingerprint(dataset: MultimodalDataset) -> str:
         if sample.target is not None:
             digest.update(str(sample.target.tolist()).encode())
     return digest.hexdigest()
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _is_whole(path: Path) -> bool:
+    # What torch saves is a zip archive, with a checksum for each tensor.
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def _json_value(value: Any) -> Any:

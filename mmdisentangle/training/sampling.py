@@ -1,60 +1,130 @@
 """Data loaders whose order, and whose augmentation, depend on the seed and the epoch alone."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.nn.functional import pad
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from mmdisentangle.data.batch import MultimodalBatch, MultimodalSample
 from mmdisentangle.data.dataset import MultimodalDataset
 from mmdisentangle.data.degradation import Transform
 
 
-class EpochSampler(Sampler[int]):
-    """A random order of all samples, a function of the seed and the epoch; Lightning calls ``set_epoch``."""
+class ShareSampler(Sampler[list[int]]):
+    """Batches of one order of all samples, each cut into as many parts as processes and accumulated passes need.
 
-    def __init__(self, num_samples: int, seed: int) -> None:
-        self.num_samples, self.seed, self.epoch = num_samples, seed, 0
+    A step of the optimiser takes ``batch_size`` samples, the last one of an epoch those that are left, however many
+    processes there are and however many passes each of them makes: the parts differ by one sample at most.
+
+    Args:
+        num_samples: samples of an epoch.
+        batch_size: samples of a step.
+        seed: of the order, together with the epoch; None keeps the samples in their own.
+        rank: number of this process.
+        world_size: number of processes.
+        accumulate: passes of a process per step.
+
+    Example:
+        >>> [list(ShareSampler(7, 4, rank=rank, world_size=2)) for rank in (0, 1)]
+        [[[0, 1], [4, 5]], [[2, 3], [6]]]
+    """
+
+    def __init__(
+        self,
+        num_samples: int,
+        batch_size: int,
+        *,
+        seed: int | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+        accumulate: int = 1,
+    ) -> None:
+        self.num_samples, self.batch_size, self.seed = num_samples, batch_size, seed
+        self.rank, self.world_size, self.accumulate = rank, world_size, accumulate
+        self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch whose order comes next."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.num_samples
+        return -(-self.num_samples // self.batch_size) * self.accumulate
 
-    def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(epoch_seed(self.seed, self.epoch, 0))
-        yield from torch.randperm(self.num_samples, generator=generator).tolist()
+    def __iter__(self) -> Iterator[list[int]]:
+        order = list(range(self.num_samples))
+        if self.seed is not None:
+            generator = torch.Generator().manual_seed(epoch_seed(self.seed, self.epoch, 0))
+            order = torch.randperm(self.num_samples, generator=generator).tolist()
+        for index in range(len(self)):
+            start, stop = self._bounds(index)
+            # Every process takes part in every pass; who has no sample in it borrows one, which does not count.
+            yield order[start:stop] or order[:1]
+
+    def count(self, index: int) -> int:
+        """Return the number of samples of batch ``index`` that count."""
+        start, stop = self._bounds(index)
+        return stop - start
+
+    def weight(self, index: int) -> float:
+        """Factor that makes batch ``index`` count by its samples where processes and passes are averaged plainly."""
+        first = index // self.accumulate * self.batch_size
+        total = min(self.batch_size, self.num_samples - first)
+        return self.count(index) * self.world_size * self.accumulate / total
+
+    def _bounds(self, index: int) -> tuple[int, int]:
+        step, turn = divmod(index, self.accumulate)
+        first = step * self.batch_size
+        total = min(self.batch_size, self.num_samples - first)
+        # All processes take their parts of the first pass, then of the second, so that a pass is a piece of the order.
+        part, parts = turn * self.world_size + self.rank, self.accumulate * self.world_size
+        return first + _cut(total, part, parts), first + _cut(total, part + 1, parts)
 
 
-def epoch_seed(seed: int, epoch: int, stream: int) -> int:
+def _cut(total: int, part: int, parts: int) -> int:
+    """Return where a part starts; longer parts come first."""
+    return part * (total // parts) + min(part, total % parts)
+
+
+def epoch_seed(seed: int, epoch: int, *stream: int) -> int:
     """Return a seed that differs for every epoch and every use of random numbers within it."""
-    return int(np.random.SeedSequence([seed, epoch, stream]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    return int(np.random.SeedSequence([seed, epoch, *stream]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def training_loader(
-    dataset: MultimodalDataset,
-    batch_size: int,
-    sampler: EpochSampler,
-    transform: Transform | None,
-    generator: torch.Generator,
+class _Changed(Dataset[MultimodalSample]):
+    """Samples through a transform, whose numbers depend on seed, epoch and sample, not on who asks in which order."""
+
+    def __init__(self, dataset: MultimodalDataset, transform: Transform, sampler: ShareSampler, seed: int) -> None:
+        self.dataset, self.transform, self.sampler, self.seed = dataset, transform, sampler, seed
+
+    def __getitem__(self, index: int) -> MultimodalSample:
+        generator = torch.Generator().manual_seed(epoch_seed(self.seed, self.sampler.epoch, 1, index))
+        return self.transform(self.dataset[index], generator)
+
+
+def share_loader(
+    dataset: MultimodalDataset, sampler: ShareSampler, transform: Transform | None = None, seed: int = 0
 ) -> "DataLoader[MultimodalSample]":
-    """Return a loader of batches in the sampler's order, each sample through ``transform``."""
+    """Return a loader of the sampler's batches, each sample through ``transform``."""
     return DataLoader(
-        dataset,
-        batch_size=batch_size,
-        sampler=sampler,
+        dataset if transform is None else _Changed(dataset, transform, sampler, seed),
+        batch_sampler=sampler,
         num_workers=0,
-        collate_fn=partial(_collate_changed, dataset, transform, generator) if transform else dataset.collate,
+        collate_fn=dataset.collate if sampler.world_size == 1 else partial(_collate_alike, dataset),
         # A loader draws a number for worker processes, from the global state if it has no generator of its own.
         generator=torch.Generator(),
     )
 
 
-def _collate_changed(
-    dataset: MultimodalDataset, transform: Transform, generator: torch.Generator, samples: list[MultimodalSample]
-) -> MultimodalBatch:
-    return dataset.collate([transform(sample, generator) for sample in samples])
+def _collate_alike(dataset: MultimodalDataset, samples: list[MultimodalSample]) -> MultimodalBatch:
+    """Collate so that all processes run the same layers: a modality that nobody of a share has gets a padded frame."""
+    batch = dataset.collate(samples)
+    short = {name: int(x.shape[1] == 0) for name, x in batch.inputs.items()}
+    return replace(
+        batch,
+        inputs={name: pad(x, (0, 0, 0, short[name])) for name, x in batch.inputs.items()},
+        masks={name: pad(mask, (0, short[name])) for name, mask in batch.masks.items()},
+    )

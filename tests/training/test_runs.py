@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -150,10 +151,29 @@ def test_unfinished_run_of_other_settings_or_data_is_not_resumed(run, make_data,
 
 def test_damaged_checkpoint_of_an_unfinished_run_is_named(run, tmp_path, monkeypatch):
     interrupt(run, tmp_path / "run", monkeypatch)
-    checkpoint = RunFolder(tmp_path / "run").checkpoint
-    checkpoint.write_bytes(checkpoint.read_bytes()[:500])
-    with pytest.raises(CheckpointError, match=r"last.ckpt cannot be read; use --overwrite"):
+    for name in ("last.ckpt", "previous.ckpt"):
+        checkpoint = tmp_path / "run" / name
+        checkpoint.write_bytes(checkpoint.read_bytes()[:500])
+    with pytest.raises(CheckpointError, match=r"no checkpoint in .*run can be read; use --overwrite"):
         run(tmp_path / "run")
+
+
+def damage(path):
+    """Turn over one bit in the middle of the file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_where_the_last_checkpoint_is_damaged_the_previous_one_is_taken(run, tmp_path, monkeypatch):
+    run(tmp_path / "whole")
+    for hurt in (damage, lambda path: path.write_bytes(path.read_bytes()[:-1]), lambda path: path.unlink()):
+        interrupt(run, tmp_path / "run", monkeypatch)
+        hurt(tmp_path / "run" / "last.ckpt")
+        assert RunFolder(tmp_path / "run").find_checkpoint().name == "previous.ckpt"
+        run(tmp_path / "run")
+        assert_same(outcome(tmp_path / "run"), outcome(tmp_path / "whole"))
+        shutil.rmtree(tmp_path / "run")
 
 
 def test_run_without_a_whole_epoch_is_started_again_with_any_settings(tmp_path):

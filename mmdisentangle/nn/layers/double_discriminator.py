@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mmdisentangle._core.checks import check_choice, check_count, check_flag, check_number
+from mmdisentangle._core.distributed import sum_over_processes
 from mmdisentangle._core.errors import ShapeError
 from mmdisentangle._core.modalities import modality_names
 from mmdisentangle._core.numerics import at_least_float32, zero_where_invalid
@@ -56,6 +57,7 @@ class DoubleDiscriminator(nn.Module):
         omega_grad: the literal reading: no loss of its own for the importance head, which learns through the weights,
             with the reversal before both heads.
         dropout: inside D.
+        gather: take the means over the samples of all processes.
 
     Shape:
         every code ``[B, D]`` with mask ``[B]``, or ``[B, T_m, D]`` with mask ``[B, T_m]`` (averaged over real frames).
@@ -98,6 +100,7 @@ class DoubleDiscriminator(nn.Module):
         weight_on: WeightOn = "loss",
         omega_grad: bool = False,
         dropout: float = 0.1,
+        gather: bool = False,
     ) -> None:
         super().__init__()
         where = "DoubleDiscriminator"
@@ -111,7 +114,7 @@ class DoubleDiscriminator(nn.Module):
         check_number(where, "dropout", dropout, low=0, high=1)
         self.in_features = in_features
         self.weight_on: WeightOn = weight_on
-        self.omega_grad = omega_grad
+        self.omega_grad, self.gather = omega_grad, gather
         classes = len(self.modalities)
         self.reversal = GradientReversal(strength)
         self.importance = nn.Linear(in_features, classes) if importance_weights else None
@@ -144,41 +147,45 @@ class DoubleDiscriminator(nn.Module):
         on_agnostic = at_least_float32(self.discriminator(reversed_codes))
         on_exclusive = at_least_float32(self.discriminator(torch.stack(showing, 1)))
         terms = _cross_entropy(on_agnostic, target)
-        counts = exists.sum(0)
+        losses = (
+            terms * weights if self.weight_on == "loss" else terms,
+            _cross_entropy(on_exclusive, target),
+            importance,
+        )
+        sums = [zero_where_invalid(loss, exists).sum() for loss in losses]
+        hits = [((logits.detach().argmax(-1) == target) & exists).sum() for logits in (on_agnostic, on_exclusive)]
+        stacked = torch.stack([*sums, *hits, exists.any(1).sum(), *exists.sum(0)])
+        if self.gather:
+            stacked = sum_over_processes(stacked)
+        losses_of_all, numbers = stacked[:3], stacked[3:].detach()
+        samples, counts = numbers[2].clamp(min=1), numbers[3:]
         total = counts.sum().clamp(min=1)
         return DoubleDiscriminatorOutput(
-            _mean_over_samples(terms * weights if self.weight_on == "loss" else terms, exists),
-            _mean_over_samples(_cross_entropy(on_exclusive, target), exists),
-            importance,
+            *(losses_of_all / samples).unbind(),
             zero_where_invalid(weights, exists),
-            ((on_agnostic.detach().argmax(-1) == target) & exists).sum() / total,
-            ((on_exclusive.detach().argmax(-1) == target) & exists).sum() / total,
+            *(numbers[:2] / total).unbind(),
             counts.max() / total,
         )
 
     def _importance(
         self, codes: Tensor, reversed_codes: Tensor, target: Tensor, exists: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Weights ``[B, M]`` and the importance head's own loss."""
+        """Weights and the importance head's own loss, both ``[B, M]``."""
         if self.importance is None:
             ones = torch.ones(exists.shape, dtype=torch.promote_types(codes.dtype, torch.float32), device=codes.device)
-            return ones, ones.new_zeros(())
+            return ones, torch.zeros_like(ones)
         logits = at_least_float32(self.importance(reversed_codes if self.omega_grad else codes.detach()))
         own = torch.diagonal(logits.softmax(-1), dim1=1, dim2=2)
         if self.omega_grad:
-            return 1 - own, logits.new_zeros(())
-        return 1 - own.detach(), _mean_over_samples(_cross_entropy(logits, target), exists)
+            return 1 - own, torch.zeros_like(own)
+        return 1 - own.detach(), _cross_entropy(logits, target)
 
     def extra_repr(self) -> str:
         """Settings in the repr."""
-        return f"modalities={self.modalities}, weight_on={self.weight_on!r}, omega_grad={self.omega_grad}"
+        settings = f"weight_on={self.weight_on!r}, omega_grad={self.omega_grad}, gather={self.gather}"
+        return f"modalities={self.modalities}, {settings}"
 
 
 def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     terms: Tensor = nn.functional.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none")
     return terms.reshape(target.shape)
-
-
-def _mean_over_samples(terms: Tensor, exists: Tensor) -> Tensor:
-    """Sum over modalities, mean over the samples that have any."""
-    return zero_where_invalid(terms, exists).sum() / exists.any(1).sum().clamp(min=1)

@@ -11,6 +11,7 @@ from mmdisentangle._core.checks import (
     check_count,
     check_number,
 )
+from mmdisentangle._core.distributed import sum_over_processes
 from mmdisentangle._core.modalities import modality_names
 from mmdisentangle._core.numerics import at_least_float32, zero_where_invalid
 from mmdisentangle.functional import cosine_logits, cosine_margin_loss
@@ -54,6 +55,7 @@ class ModalityDiscriminator(nn.Module):
         dropout: after the hidden layer.
         strength: initial reversal strength, the buffer ``reversal.strength``.
         prototype_penalty: :math:`\rho`, weight of the squared norm of the class weights.
+        gather: take the means over the codes of all processes.
 
     Shape:
         every code ``[B, T_m, D]`` with mask ``[B, T_m]``, or ``[B, D]`` with mask ``[B]``.
@@ -97,6 +99,7 @@ class ModalityDiscriminator(nn.Module):
         dropout: float = 0.6,
         strength: float = 1.0,
         prototype_penalty: float = 0.01,
+        gather: bool = False,
     ) -> None:
         super().__init__()
         where = "ModalityDiscriminator"
@@ -111,6 +114,7 @@ class ModalityDiscriminator(nn.Module):
         check_number(where, "prototype_penalty", prototype_penalty, low=0)
         self.in_features = in_features
         self.loss, self.scale, self.margin, self.prototype_penalty = loss, scale, margin, prototype_penalty
+        self.gather = gather
         self.reversal = GradientReversal(strength)
         self.hidden = nn.Sequential(nn.Linear(in_features, hidden_features), nn.ReLU(), Dropout(dropout))
         self.classifier = nn.Linear(hidden_features, len(self.modalities), bias=loss == "cross_entropy")
@@ -127,20 +131,29 @@ class ModalityDiscriminator(nn.Module):
         if self.loss == "cosine_margin":
             logits = self.scale * cosine_logits(features, self.classifier.weight)
             loss = cosine_margin_loss(
-                features, self.classifier.weight, target, scale=self.scale, margin=self.margin, mask=mask
+                features,
+                self.classifier.weight,
+                target,
+                scale=self.scale,
+                margin=self.margin,
+                mask=mask,
+                reduction="sum",
             )
         else:
             logits = at_least_float32(self.classifier(features))
             terms = nn.functional.cross_entropy(logits, target, reduction="none")
-            loss = zero_where_invalid(terms, mask).sum() / mask.sum().clamp(min=1)
-        loss = loss + self.prototype_penalty * self.classifier.weight.square().sum()
+            loss = zero_where_invalid(terms, mask).sum()
         hits = ((logits.detach().argmax(-1) == target) & mask).sum()
-        counts = torch.stack([row.sum() for row in valid])
-        total = counts.sum().clamp(min=1)
+        sums = torch.stack([loss, hits, *(row.sum() for row in valid)])
+        loss, hits, *counts = (sum_over_processes(sums) if self.gather else sums).unbind()
+        total = torch.stack(counts).detach().sum().clamp(min=1)
         return DiscriminatorOutput(
-            loss, hits / total, counts.max() / total, logits.unflatten(0, (len(pooled), pooled[0].shape[0]))
+            loss / total + self.prototype_penalty * self.classifier.weight.square().sum(),
+            hits.detach() / total,
+            torch.stack(counts).detach().max() / total,
+            logits.unflatten(0, (len(pooled), pooled[0].shape[0])),
         )
 
     def extra_repr(self) -> str:
         """Settings in the repr."""
-        return f"modalities={self.modalities}, loss={self.loss!r}"
+        return f"modalities={self.modalities}, loss={self.loss!r}, gather={self.gather}"

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mmdisentangle._core.checks import check_same_shape, check_tensor
+from mmdisentangle._core.distributed import count_rows, mean_over_processes
 from mmdisentangle._core.modalities import check_mapping, check_sequences, in_order, modality_names, resolve_masks
 from mmdisentangle.functional import masked_mean_square
 
@@ -19,6 +20,7 @@ class ReconstructionLoss(nn.Module):
 
     Args:
         detach_target: treat the target as a constant; where False, the target is moved towards its reconstruction, too.
+        gather: take the means over the frames of all processes.
 
     Shape:
         reconstruction, target ``[B, T_m, D]`` and masks ``[B, T_m]`` per modality; result ``[]``.
@@ -40,9 +42,9 @@ class ReconstructionLoss(nn.Module):
         tensor(1.)
     """
 
-    def __init__(self, *, detach_target: bool = False) -> None:
+    def __init__(self, *, detach_target: bool = False, gather: bool = False) -> None:
         super().__init__()
-        self.detach_target = detach_target
+        self.detach_target, self.gather = detach_target, gather
 
     def forward(
         self,
@@ -63,4 +65,12 @@ class ReconstructionLoss(nn.Module):
             wanted = target[name].detach() if self.detach_target else target[name]
             check_same_shape(where, f"reconstruction[{name!r}]", reconstruction[name], f"target[{name!r}]", wanted)
             terms.append(masked_mean_square(reconstruction[name] - wanted, masks.get(name)))
-        return torch.stack(terms).mean()
+        means = torch.stack(terms)
+        if self.gather:
+            counts = [count_rows(reconstruction[name], masks.get(name)) for name in names]
+            means = mean_over_processes(means, torch.stack(counts))
+        return means.mean()
+
+    def extra_repr(self) -> str:
+        """Settings in the repr."""
+        return f"detach_target={self.detach_target}, gather={self.gather}"

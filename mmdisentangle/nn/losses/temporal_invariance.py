@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from mmdisentangle._core.checks import check_choice, check_number
-from mmdisentangle._core.distributed import gather_samples
+from mmdisentangle._core.distributed import count_rows, gather_samples, mean_over_processes
 from mmdisentangle._core.errors import SettingError
 from mmdisentangle._core.reduction import Reduction, check_reduction
 from mmdisentangle.functional.temporal_invariance import (
@@ -26,8 +26,7 @@ class TemporalInvariantLoss(nn.Module):
             does).
         temperature: divides the logits.
         reduction: ``"none"``, ``"mean"`` or ``"sum"``.
-        gather: with ``aggregation="batch"``, average over the samples of all processes. Per-sample losses do not need
-            it.
+        gather: average over the samples of all processes.
         impl: ``"auto"``, ``"reference"`` or ``"fused"``; see the function.
 
     Shape:
@@ -37,7 +36,7 @@ class TemporalInvariantLoss(nn.Module):
         Nats for the divergences of probabilities in them; see the function.
 
     Raises:
-        SettingError: an unknown setting; ``gather`` with ``aggregation="sample"``.
+        SettingError: an unknown setting; ``gather`` with ``aggregation="sample"`` and a reduction that is no mean.
         ShapeError, DtypeError: an argument does not fit.
 
     Example:
@@ -71,8 +70,10 @@ class TemporalInvariantLoss(nn.Module):
                 f"{where}: impl='fused' computes divergence='js' with aggregation='sample', got {divergence!r} and "
                 f"{aggregation!r}; use impl='auto'."
             )
-        if gather and aggregation == "sample":
-            raise SettingError(f"{where}: gather=True needs aggregation='batch'; per-sample losses average without it.")
+        if gather and aggregation == "sample" and reduction != "mean":
+            raise SettingError(
+                f"{where}: gather=True with aggregation='sample' needs reduction='mean', got {reduction!r}."
+            )
         self.divergence: TemporalDivergence = divergence
         self.aggregation: TemporalAggregation = aggregation
         self.temperature = temperature
@@ -82,11 +83,11 @@ class TemporalInvariantLoss(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the loss."""
-        if self.gather:
+        if self.gather and self.aggregation == "batch":
             if mask is None:
                 mask = x.new_ones(x.shape[:2]).bool()
             x, mask = gather_samples(x, mask)
-        return temporal_invariance(
+        loss = temporal_invariance(
             x,
             mask,
             divergence=self.divergence,
@@ -95,6 +96,10 @@ class TemporalInvariantLoss(nn.Module):
             reduction=self.reduction,
             impl=self.impl,
         )
+        if self.gather and self.aggregation == "sample":
+            pairs = count_rows(x[:, 1:], None if mask is None else mask[:, :-1] & mask[:, 1:])
+            loss = mean_over_processes(loss, pairs)
+        return loss
 
     def extra_repr(self) -> str:
         """Settings in the repr."""

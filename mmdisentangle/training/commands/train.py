@@ -1,5 +1,6 @@
 """``train`` and ``models``."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -43,6 +44,8 @@ def train(
     seeds: Annotated[str | None, typer.Option("--seeds", help="Several seeds, e.g. 0,1,2: one run each.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Run folder; runs/MODEL-DATA-seedN if not given.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in the same folder.")] = False,
+    devices: Annotated[int | None, typer.Option("--devices", help="Number of processes, one per device.")] = None,
+    strategy: Annotated[str | None, typer.Option("--strategy", help="How they share the work: ddp or fsdp.")] = None,
 ) -> None:
     """Train a model, choose its epoch on validation data, score it on the test split, write a run folder.
 
@@ -54,14 +57,21 @@ def train(
     require_training()
     # Names first: a typing error shall not cost the time to read the data.
     check_model(model)
-    settings = load_config(config, set_ or ())
+    given = {"training.devices": devices, "training.strategy": strategy}
+    overrides = [*(set_ or ()), *(f"{key}={value}" for key, value in given.items() if value is not None)]
+    settings = load_config(config, overrides)
     if seed is not None and seeds is not None:
         raise SettingError("train: give --seed or --seeds, not both.")
     chosen = [settings.seed if seed is None else seed] if seeds is None else _read_seeds(seeds)
+    from mmdisentangle.training.processes import launch, this_process
+
+    processes = this_process()
+    if settings.training.devices > processes.world_size == 1:
+        raise typer.Exit(launch(settings.training.devices, sys.argv[1:]))
     parts = load_dataset(data, "train"), load_dataset(data, "test")
     # The run shall be evaluated from any folder.
     data = str(Path(data).resolve()) if data.endswith(".npz") else data
-    console = Console()
+    console = Console(quiet=not processes.is_first)
     stem = f"{model}-{parts[0].name}"
     if seeds is None:
         folder = out or Path("runs") / f"{stem}-seed{chosen[0]}"

@@ -43,7 +43,7 @@ def test_impl_reaches_the_function():
         (("aggregation", "'time'"), {"aggregation": "time"}),
         (("temperature", "-1"), {"temperature": -1}),
         (("reduction", "'avg'"), {"reduction": "avg"}),
-        (("gather", "aggregation='batch'"), {"gather": True}),
+        (("gather", "reduction='mean'", "'sum'"), {"gather": True, "reduction": "sum"}),
         (("impl", "'fast'", "'fused'"), {"impl": "fast"}),
         (("impl='fused'", "'kl'"), {"impl": "fused", "divergence": "kl"}),
         (("impl='fused'", "'batch'"), {"impl": "fused", "aggregation": "batch"}),
