@@ -1,4 +1,4 @@
-"""Batches of ragged modalities, data sets in memory, readers and synthetic generators."""
+"""Batches of ragged modalities, data sets in memory and on disk, readers and synthetic generators."""
 
 from mmdisentangle.data._registry import list_datasets, load_dataset
 from mmdisentangle.data.archive import load_npz
@@ -6,6 +6,9 @@ from mmdisentangle.data.basic_motions import load_basic_motions
 from mmdisentangle.data.batch import MultimodalBatch, MultimodalSample, collate
 from mmdisentangle.data.dataset import MultimodalDataset
 from mmdisentangle.data.degradation import AddNoise, DropModalities
+from mmdisentangle.data.lazy import LazySamples
+from mmdisentangle.data.shard_writer import SampleStream, write_shards
+from mmdisentangle.data.shards import load_shards
 from mmdisentangle.data.split import train_validation_split
 from mmdisentangle.data.standardize import Standardizer
 from mmdisentangle.data.synthetic import SharedPrivateData, make_shared_private
@@ -13,9 +16,11 @@ from mmdisentangle.data.synthetic import SharedPrivateData, make_shared_private
 __all__ = [
     "AddNoise",
     "DropModalities",
+    "LazySamples",
     "MultimodalBatch",
     "MultimodalDataset",
     "MultimodalSample",
+    "SampleStream",
     "SharedPrivateData",
     "Standardizer",
     "collate",
@@ -23,6 +28,8 @@ __all__ = [
     "load_basic_motions",
     "load_dataset",
     "load_npz",
+    "load_shards",
     "make_shared_private",
     "train_validation_split",
+    "write_shards",
 ]

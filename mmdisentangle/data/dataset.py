@@ -1,6 +1,7 @@
-"""A data set in memory: samples, the widths of their modalities, and what the target means."""
+"""A data set: samples in memory or on disk, the widths of their modalities, and what the target means."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, Self, TypeAlias, get_args
 
 import numpy as np
@@ -13,6 +14,7 @@ from mmdisentangle._core.checks import check_choice, check_count
 from mmdisentangle._core.errors import DataError, DtypeError, ModalityError, ShapeError
 from mmdisentangle._core.modalities import check_known, modality_names
 from mmdisentangle.data.batch import MultimodalBatch, MultimodalSample, collate
+from mmdisentangle.data.lazy import Changed, Chosen, LazySamples
 
 Task: TypeAlias = Literal["regression", "classification", "multilabel"]
 TASKS: tuple[str, ...] = get_args(Task)
@@ -21,10 +23,12 @@ Arrays: TypeAlias = "Tensor | np.ndarray[Any, Any] | Sequence[Tensor | np.ndarra
 
 
 class MultimodalDataset(Dataset[MultimodalSample]):
-    """Samples kept in memory, with everything a model has to be told about them.
+    """Samples, with everything a model has to be told about them.
 
     Args:
-        samples: the samples; every one is checked here, so that training does not stop half-way.
+        samples: the samples; every one is checked here, so that training does not stop half-way. ``LazySamples``, which
+            ``load_shards`` gives, stay where they are: nothing is read before it is used, and every data set made from
+            this one (``subset``, ``select``, ``map``) is a view.
         modalities: modality name to width, in the order that batches shall have.
         task: ``"regression"``, ``"classification"`` (int64 class indices) or ``"multilabel"`` (0/1 per label).
         num_outputs: number of classes, labels or regression outputs. Counted where None: from ``class_names``, or
@@ -66,7 +70,7 @@ class MultimodalDataset(Dataset[MultimodalSample]):
         check_choice("MultimodalDataset", "task", task, TASKS)
         for modality, width in modalities.items():
             check_count("MultimodalDataset", f"modalities[{modality!r}]", width)
-        self.samples = tuple(samples)
+        self.samples = samples if isinstance(samples, LazySamples) else tuple(samples)
         self.modalities = dict(modalities)
         self.task = task
         self.class_names = None if class_names is None else tuple(str(name) for name in class_names)
@@ -78,7 +82,8 @@ class MultimodalDataset(Dataset[MultimodalSample]):
                 f"{len(self.samples)} samples."
             )
         self.num_outputs = self._count_outputs(num_outputs)
-        self._check_samples()
+        if not isinstance(self.samples, LazySamples):
+            self._check_samples()
 
     @classmethod
     def from_arrays(
@@ -153,12 +158,42 @@ class MultimodalDataset(Dataset[MultimodalSample]):
     @property
     def targets(self) -> Shaped[Tensor, "N ..."]:
         """All targets, stacked. Raises DataError where there is no sample, or one has none."""
-        targets = [sample.target for sample in self.samples if sample.target is not None]
+        if isinstance(self.samples, LazySamples):
+            known = self.samples.targets()
+            targets = [] if known is None else list(known)
+        else:
+            targets = [sample.target for sample in self.samples if sample.target is not None]
         if not targets or len(targets) < len(self.samples):
             raise DataError(
                 f"data set {self.name!r}: {len(self) - len(targets)} of {len(self)} samples have a target of None."
             )
         return torch.stack(targets)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The name of every sample, without reading a frame."""
+        if isinstance(self.samples, LazySamples):
+            return self.samples.ids()
+        return tuple(sample.id for sample in self.samples)
+
+    def find_without_target(self) -> str | None:
+        """Return the name of the first sample without a target; None where all have one."""
+        if isinstance(self.samples, LazySamples):
+            return self.samples.ids()[0] if len(self) and self.samples.targets() is None else None
+        return next((sample.id for sample in self.samples if sample.target is None), None)
+
+    def find_not_finite(self) -> tuple[str, str] | None:
+        """Return sample and modality of the first NaN or infinity; None where there is none.
+
+        Reads everything, except where that was done when the samples were written.
+        """
+        if isinstance(self.samples, LazySamples) and self.samples.finite:
+            return None
+        for sample in self.samples:
+            for name, x in sample.inputs.items():
+                if not bool(torch.isfinite(x).all()):
+                    return sample.id, name
+        return None
 
     def collate(self, samples: Sequence[MultimodalSample]) -> MultimodalBatch:
         """Pad and stack samples of this data set; the ``collate_fn`` of a data loader."""
@@ -168,17 +203,32 @@ class MultimodalDataset(Dataset[MultimodalSample]):
         """Return the data set with the samples at ``indices``, in that order."""
         chosen = [int(index) for index in indices]
         groups = None if self.groups is None else [self.groups[index] for index in chosen]
+        if isinstance(self.samples, LazySamples):
+            return self._with(Chosen(self.samples, chosen), self.modalities, groups)
         return self._with([self.samples[index] for index in chosen], self.modalities, groups)
 
     def select(self, modalities: Sequence[str]) -> Self:
         """Return the data set with these modalities only, in this order."""
-        for name in modality_names("MultimodalDataset.select", modalities):
+        names = modality_names("MultimodalDataset.select", modalities)
+        for name in names:
             check_known("MultimodalDataset.select", "modalities", name, tuple(self.modalities))
-        samples = [
-            MultimodalSample({m: sample.inputs[m] for m in modalities if m in sample.inputs}, sample.target, sample.id)
-            for sample in self.samples
-        ]
-        return self._with(samples, {name: self.modalities[name] for name in modalities}, self.groups)
+        keep = partial(_keep_modalities, names)
+        samples: Sequence[MultimodalSample]
+        if isinstance(self.samples, LazySamples):
+            samples = Changed(self.samples, keep, name=f"select {names}", finite=True)
+        else:
+            samples = [keep(sample) for sample in self.samples]
+        return self._with(samples, {name: self.modalities[name] for name in names}, self.groups)
+
+    def map(self, change: Callable[[MultimodalSample], MultimodalSample]) -> Self:
+        """Return the data set with every sample through a function that leaves its target and id alone.
+
+        In memory the function is called here, once per sample. On disk it is called whenever a sample is read; loaders
+        with several processes then want a function that can be pickled.
+        """
+        if isinstance(self.samples, LazySamples):
+            return self.with_samples(Changed(self.samples, change))
+        return self.with_samples([change(sample) for sample in self.samples])
 
     def with_samples(self, samples: Sequence[MultimodalSample]) -> Self:
         """Return the data set with other samples of the same kind, one for each, for instance standardised ones."""
@@ -250,6 +300,10 @@ class MultimodalDataset(Dataset[MultimodalSample]):
                 raise DataError(
                     f"{where}: the target of a multilabel task must hold 0 and 1 only, got {target.tolist()}."
                 )
+
+
+def _keep_modalities(names: tuple[str, ...], sample: MultimodalSample) -> MultimodalSample:
+    return MultimodalSample({m: sample.inputs[m] for m in names if m in sample.inputs}, sample.target, sample.id)
 
 
 def _as_sequences(name: str, values: Arrays) -> list[Tensor]:

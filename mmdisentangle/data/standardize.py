@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Literal, Self, TypeVar
 
 import torch
-from torch import Tensor
 
 from mmdisentangle._core.checks import check_choice, check_width
 from mmdisentangle._core.errors import CheckpointError, DataError
 from mmdisentangle._core.modalities import check_known
+from mmdisentangle.data._statistics import Pair, channel_statistics, stream_statistics
 from mmdisentangle.data.batch import MultimodalSample
 from mmdisentangle.data.dataset import MultimodalDataset
+from mmdisentangle.data.lazy import LazySamples
 
 Data = TypeVar("Data", bound=MultimodalDataset)
 
@@ -47,6 +48,11 @@ class Standardizer:
     def fit(cls, dataset: MultimodalDataset, *, method: Literal["standard", "robust"] = "standard") -> Self:
         """Take the statistics of all real frames of a data set.
 
+        Samples on disk are read once, in pieces, and never held together: means and deviations of the pieces are
+        merged in float64, which rounding alone tells from one computation. Quartiles cannot be merged: ``"robust"``
+        takes them from 2^18 frames of each modality, drawn with equal chances and a fixed seed, and from all frames
+        where there are no more.
+
         Args:
             dataset: the training part, without validation and test samples.
             method: ``"standard"`` mean and standard deviation; ``"robust"`` median and interquartile range over 1.349,
@@ -56,14 +62,15 @@ class Standardizer:
             DataError: no sample has a frame of some modality.
         """
         check_choice("Standardizer.fit", "method", method, ("standard", "robust"))
-        location, scale = {}, {}
-        for name in dataset.modalities:
-            frames = [sample.inputs[name] for sample in dataset if name in sample.inputs]
-            if not sum(len(x) for x in frames):
-                raise DataError(f"Standardizer.fit: no sample of data set {dataset.name!r} has a frame of {name!r}.")
-            pairs = [_statistics(channel[channel.isfinite()], method) for channel in torch.cat(frames).double().T]
-            location[name] = tuple(pair[0] for pair in pairs)
-            scale[name] = tuple(pair[1] for pair in pairs)
+        if isinstance(dataset.samples, LazySamples):
+            pairs = stream_statistics(dataset.samples, tuple(dataset.modalities), method)
+        else:
+            pairs = {name: _all_at_once(dataset, name, method) for name in dataset.modalities}
+        without = next((name for name, found in pairs.items() if not found), None)
+        if without is not None:
+            raise DataError(f"Standardizer.fit: no sample of data set {dataset.name!r} has a frame of {without!r}.")
+        location = {name: tuple(pair[0] for pair in found) for name, found in pairs.items()}
+        scale = {name: tuple(pair[1] for pair in found) for name, found in pairs.items()}
         return cls(location, scale)
 
     def __call__(self, sample: MultimodalSample) -> MultimodalSample:
@@ -77,8 +84,8 @@ class Standardizer:
         return MultimodalSample(inputs, sample.target, sample.id)
 
     def apply(self, dataset: Data) -> Data:
-        """Return the data set with every sample standardised."""
-        return dataset.with_samples([self(sample) for sample in dataset])
+        """Return the data set with every sample standardised; on disk, each time it is read."""
+        return dataset.map(self)
 
     def save(self, path: str | Path) -> None:
         """Write the statistics as JSON."""
@@ -102,14 +109,8 @@ class Standardizer:
         return cls(*parts)
 
 
-def _statistics(values: Tensor, method: str) -> tuple[float, float]:
-    if not len(values):
-        return 0.0, 1.0
-    if method == "robust":
-        ordered = values.sort().values
-        low, middle, high = (float(ordered[round(q * (len(ordered) - 1))]) for q in (0.25, 0.5, 0.75))
-        location, scale = middle, (high - low) / 1.349
-    else:
-        location, scale = float(values.mean()), float(values.std(correction=0))
-    # Rounding leaves a constant channel with a spread of about 1e-16 of its value.
-    return location, scale if scale > 1e-12 * abs(location) else 1.0
+def _all_at_once(dataset: MultimodalDataset, name: str, method: str) -> list[Pair]:
+    frames = [sample.inputs[name] for sample in dataset if name in sample.inputs]
+    if not sum(len(x) for x in frames):
+        return []
+    return [channel_statistics(channel, method) for channel in torch.cat(frames).double().T]

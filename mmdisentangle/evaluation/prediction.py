@@ -119,7 +119,7 @@ def predict(
     return Predictions(
         torch.cat(parts),
         torch.cat(known) if len(known) == len(parts) else None,
-        tuple(sample.id for sample in dataset),
+        dataset.ids,
         dataset.task,
         dataset.class_names,
     )

@@ -1,6 +1,7 @@
 """Lightning callbacks: reversal strength, reproducible epochs, history, selection of the weights, resuming."""
 
 import math
+import time
 from typing import Any
 
 import lightning.pytorch as pl
@@ -56,7 +57,8 @@ class ReversalSchedule(Callback):
 class EpochSeeds(Callback):
     """Draw the random numbers of every epoch from the seed and the number of the epoch alone.
 
-    An epoch that is run again after an interruption then has the same order of samples, dropout and augmentation.
+    An epoch that is run again after an interruption then has the same order of samples and dropout. (Augmentation has
+    random numbers of its own, see ``share_loader``.)
     """
 
     def __init__(self, seed: int, sampler: ShareSampler) -> None:
@@ -68,6 +70,43 @@ class EpochSeeds(Callback):
         self.sampler.set_epoch(epoch)
         # Processes of one run need different dropout.
         pl.seed_everything(epoch_seed(self.seed, epoch, 2 + trainer.global_rank) % 2**32, workers=True, verbose=False)
+
+
+class LoaderWait(Callback):
+    """Measure the share of the training that is spent waiting for the next batch, in ``share``.
+
+    Of this process, since it was started or resumed; validation and checkpoints do not count.
+    """
+
+    def __init__(self) -> None:
+        self.waiting = self.computing = 0.0
+        self._since = 0.0
+
+    @property
+    def share(self) -> float:
+        """Waiting over waiting and computing; 0 where nothing was trained."""
+        return self.waiting / (self.waiting + self.computing) if self.computing else 0.0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Wait for the first batch."""
+        self._since = time.perf_counter()
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Compute."""
+        self.waiting += self._lap()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Wait for the next batch."""
+        self.computing += self._lap()
+
+    def _lap(self) -> float:
+        now = time.perf_counter()
+        seconds, self._since = now - self._since, now
+        return seconds
 
 
 class History(Checkpoint):

@@ -23,6 +23,8 @@ class DataConfig:
             that are not named. One always stays.
         noise: in training only: standard deviation of noise added to every frame, by modality or ``"*"``, in deviations
             of the (standardised) data.
+        num_workers: processes that read batches ahead; 0 reads them where they are used. The result does not depend on
+            it.
     """
 
     validation_fraction: float = 0.2
@@ -30,6 +32,7 @@ class DataConfig:
     batch_size: int = 16
     drop_modalities: dict[str, float] = field(default_factory=dict)
     noise: dict[str, float] = field(default_factory=dict)
+    num_workers: int = 0
 
     def __post_init__(self) -> None:
         where = "settings"
@@ -42,6 +45,7 @@ class DataConfig:
         )
         check_choice(where, "data.standardize", self.standardize, ("none", "standard", "robust"))
         check_count(where, "data.batch_size", self.batch_size)
+        check_count(where, "data.num_workers", self.num_workers, low=0)
 
 
 @dataclass(frozen=True)

@@ -28,14 +28,21 @@ from mmdisentangle.data.standardize import Standardizer
 from mmdisentangle.evaluation.prediction import predict
 from mmdisentangle.evaluation.scores import resolve_metrics
 from mmdisentangle.models import create_model
-from mmdisentangle.training.callbacks import BestWeights, EpochSeeds, History, ResumeCheckpoint, ReversalSchedule
+from mmdisentangle.training.callbacks import (
+    BestWeights,
+    EpochSeeds,
+    History,
+    LoaderWait,
+    ResumeCheckpoint,
+    ReversalSchedule,
+)
 from mmdisentangle.training.config import Config
 from mmdisentangle.training.module import DisentanglementModule
 from mmdisentangle.training.plots import plot_loss_terms, plot_scores
 from mmdisentangle.training.processes import Processes, full_state, joined
 from mmdisentangle.training.progress import TrainingBar, quiet_lightning
 from mmdisentangle.training.runs import RunFolder, describe
-from mmdisentangle.training.sampling import ShareSampler, share_loader
+from mmdisentangle.training.sampling import Loaders, ShareSampler, share_loader
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,8 @@ class Result:
         scores: ``"validation"`` and ``"test"`` to the scores of the chosen weights, for those parts that exist.
         epoch: epoch of the chosen weights, from 1.
         history: every logged value of every epoch.
+        waiting: share of the time of training steps spent waiting for data; far above 0.05, more ``data.num_workers``
+            may help.
         folder: run folder; None where nothing was written.
     """
 
@@ -56,6 +65,7 @@ class Result:
     scores: dict[str, dict[str, float]]
     epoch: int
     history: list[dict[str, float]]
+    waiting: float
     folder: Path | None
 
 
@@ -95,7 +105,8 @@ def fit(
         out: run folder; None writes nothing and cannot be resumed. An unfinished run of the same settings, model and
             data is resumed after its last whole epoch, with the same result as if it had not been interrupted.
         transform: changes a standardised training sample each time it is used, ``transform(sample, generator)``, with
-            random numbers from that generator only.
+            random numbers from that generator only. It must be picklable where ``data.num_workers`` processes are
+            started by spawning.
         overwrite: replace an earlier run in ``out``.
         progress: show a progress bar on standard error, or on the console given.
         source: what the run folder notes as the origin of the data; the data set's name where None.
@@ -128,9 +139,12 @@ def fit(
         pl.seed_everything(config.seed % 2**32, workers=True, verbose=False)
         network = _build(config, model, parts.training, gather=processes.world_size > 1)
         best = BestWeights(None if parts.validation is None else config.training.monitor, config.training.patience)
+        history, wait = History(), LoaderWait()
         bar = [] if progress is False else [TrainingBar(name, None if progress is True else progress)]
         changes = compose([*([] if transform is None else [transform]), *_degradations(config)])
-        trained = _train(config, network, parts, changes, [history, best, *bar], processes, folder, scratch, checkpoint)
+        trained = _train(
+            config, network, parts, changes, [wait, history, best, *bar], processes, folder, scratch, checkpoint
+        )
         # Sharded weights need all processes once more.
         network.load_state_dict(best.weights or full_state(trained))
     # From here on every process is on its own, and all do the same.
@@ -144,7 +158,7 @@ def fit(
         scores["test"] = predicted.scores(metrics)
     assert best.epoch is not None
     path = None if folder is None else folder.path
-    result = Result(network, parts.standardizer, scores, best.epoch, history.rows, path)
+    result = Result(network, parts.standardizer, scores, best.epoch, history.rows, wait.share, path)
     if folder is not None and processes.is_first:
         sizes = {"training": parts.training, "validation": parts.validation, "test": test}
         counts = {part: len(dataset or ()) for part, dataset in sizes.items()}
@@ -167,7 +181,7 @@ def _check_data(
             continue
         if not len(dataset):
             raise DataError(f"fit: {label} has no sample.")
-        without = next((sample.id for sample in dataset if sample.target is None), None)
+        without = dataset.find_without_target()
         if without is not None:
             raise DataError(f"fit: {label}: sample {without!r} has no target.")
         kind = (dataset.modalities, dataset.task, dataset.num_outputs)
@@ -181,13 +195,12 @@ def _prepare(config: Config, train: MultimodalDataset, validation: MultimodalDat
     if validation is None and config.training.selection == "best":
         training, validation = train_validation_split(train, config.data.validation_fraction, seed=config.seed)
     for label, dataset in (("training", training), ("validation", validation)):
-        for sample in dataset or ():
-            for name, x in sample.inputs.items():
-                if not bool(torch.isfinite(x).all()):
-                    raise DataError(
-                        f"fit: {label} sample {sample.id!r} holds NaN or infinity in {name!r}; replace these "
-                        "values, or cut the frames, before training."
-                    )
+        found = None if dataset is None else dataset.find_not_finite()
+        if found is not None:
+            raise DataError(
+                f"fit: {label} sample {found[0]!r} holds NaN or infinity in {found[1]!r}; replace these values, or cut "
+                "the frames, before training."
+            )
     standardizer = None
     if config.data.standardize == "standard":
         standardizer = Standardizer.fit(training, method="standard")
@@ -287,16 +300,17 @@ def _train(
         enable_model_summary=False,
         log_every_n_steps=1,
         num_sanity_val_steps=0,
+        limit_val_batches=0 if parts.validation is None else None,
         default_root_dir=scratch,
     )
     # A model that comes from a checkpoint is in evaluation mode, and Lightning leaves modes as they are.
     module.train()
-    trainer.fit(
-        module,
-        share_loader(parts.training, sampler, transform, config.seed),
-        None if parts.validation is None else share_loader(parts.validation, shares["val"]),
-        ckpt_path=checkpoint,
-    )
+    workers = config.data.num_workers
+    training = share_loader(parts.training, sampler, transform, seed=config.seed, num_workers=workers)
+    validation = None
+    if parts.validation is not None:
+        validation = share_loader(parts.validation, shares["val"], num_workers=workers)
+    trainer.fit(module, datamodule=Loaders(training, validation, sampler), ckpt_path=checkpoint)
     return module.model
 
 
@@ -327,6 +341,7 @@ def _write(
             "samples": counts,
             "parameters": sum(parameter.numel() for parameter in result.model.parameters()),
             "seconds": round(seconds, 2),
+            "waiting": round(result.waiting, 4),
         }
     )
 

@@ -29,6 +29,7 @@ from torch import nn
 
 from mmdisentangle._core.errors import CheckpointError, SettingError
 from mmdisentangle.data.dataset import MultimodalDataset
+from mmdisentangle.data.lazy import LazySamples
 from mmdisentangle.data.standardize import Standardizer
 from mmdisentangle.training.config import Config, changed_settings, load_config, save_config
 
@@ -232,7 +233,14 @@ def describe(model: str, dataset: MultimodalDataset, source: str | None, version
 
 
 def fingerprint(dataset: MultimodalDataset) -> str:
-    """Return a hash of all inputs and targets, so that a run is not resumed on other data."""
+    """Return a hash of all inputs and targets, so that a run is not resumed on other data.
+
+    Samples on disk have one from when they were written, and are not read again.
+    """
+    if isinstance(dataset.samples, LazySamples):
+        known = dataset.samples.digest()
+        if known is not None:
+            return known
     digest = hashlib.sha256()
     for sample in dataset:
         for name, x in sample.inputs.items():

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from typing import TypeAlias
 
+import lightning.pytorch as pl
 import numpy as np
 import torch
 from torch.nn.functional import pad
@@ -94,29 +96,92 @@ def epoch_seed(seed: int, epoch: int, *stream: int) -> int:
     return int(np.random.SeedSequence([seed, epoch, *stream]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-class _Changed(Dataset[MultimodalSample]):
-    """Samples through a transform, whose numbers depend on seed, epoch and sample, not on who asks in which order."""
+class Loaders(pl.LightningDataModule):
+    """Hands Lightning the loaders. The epoch is set before a loader's processes begin to read ahead.
 
-    def __init__(self, dataset: MultimodalDataset, transform: Transform, sampler: ShareSampler, seed: int) -> None:
-        self.dataset, self.transform, self.sampler, self.seed = dataset, transform, sampler, seed
+    Args:
+        training: batches to train on, in the order of ``sampler``.
+        validation: batches to score after each epoch.
+        sampler: told the epoch; Lightning itself tells it only after the processes have asked for an order.
+    """
 
-    def __getitem__(self, index: int) -> MultimodalSample:
-        generator = torch.Generator().manual_seed(epoch_seed(self.seed, self.sampler.epoch, 1, index))
-        return self.transform(self.dataset[index], generator)
+    def __init__(
+        self,
+        training: "DataLoader[MultimodalSample]",
+        validation: "DataLoader[MultimodalSample] | None",
+        sampler: ShareSampler,
+    ) -> None:
+        super().__init__()
+        self.training, self.validation, self.sampler = training, validation, sampler
+
+    def train_dataloader(self) -> "DataLoader[MultimodalSample]":
+        """Return the training batches, beginning with the epoch that the trainer is in."""
+        assert self.trainer is not None
+        self.sampler.set_epoch(self.trainer.current_epoch)
+        return self.training
+
+    def val_dataloader(self) -> "DataLoader[MultimodalSample] | list[DataLoader[MultimodalSample]]":
+        """Return the validation batches."""
+        return [] if self.validation is None else self.validation
 
 
 def share_loader(
-    dataset: MultimodalDataset, sampler: ShareSampler, transform: Transform | None = None, seed: int = 0
+    dataset: MultimodalDataset,
+    sampler: ShareSampler,
+    transform: Transform | None = None,
+    *,
+    seed: int = 0,
+    num_workers: int = 0,
 ) -> "DataLoader[MultimodalSample]":
-    """Return a loader of the sampler's batches, each sample through ``transform``."""
+    """Return a loader of the sampler's batches, each sample through ``transform``.
+
+    The random numbers of a sample depend on the seed, the epoch and the sample, so that the batches are the same for
+    every ``num_workers``, the number of processes that read them ahead (0: none, they are read where they are used).
+    """
     return DataLoader(
-        dataset if transform is None else _Changed(dataset, transform, sampler, seed),
-        batch_sampler=sampler,
-        num_workers=0,
+        _EpochSamples(dataset, transform, seed),
+        batch_sampler=_EpochKeys(sampler),
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
         collate_fn=dataset.collate if sampler.world_size == 1 else partial(_collate_alike, dataset),
         # A loader draws a number for worker processes, from the global state if it has no generator of its own.
         generator=torch.Generator(),
     )
+
+
+# Epoch and index: the processes that read samples outlive an epoch, and learn of the next one from what they are asked.
+_Key: TypeAlias = tuple[int, int]
+
+
+class _EpochKeys(Sampler[list[_Key]]):
+    def __init__(self, sampler: ShareSampler) -> None:
+        self.sampler = sampler
+
+    def set_epoch(self, epoch: int) -> None:
+        self.sampler.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def __iter__(self) -> Iterator[list[_Key]]:
+        epoch = self.sampler.epoch
+        return ([(epoch, index) for index in batch] for batch in self.sampler)
+
+
+class _EpochSamples(Dataset[MultimodalSample]):
+    def __init__(self, dataset: MultimodalDataset, transform: Transform | None, seed: int) -> None:
+        self.dataset, self.transform, self.seed = dataset, transform, seed
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, key: _Key) -> MultimodalSample:
+        epoch, index = key
+        sample = self.dataset[index]
+        if self.transform is None:
+            return sample
+        generator = torch.Generator().manual_seed(epoch_seed(self.seed, epoch, 1, index))
+        return self.transform(sample, generator)
 
 
 def _collate_alike(dataset: MultimodalDataset, samples: list[MultimodalSample]) -> MultimodalBatch:
