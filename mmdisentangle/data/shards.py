@@ -71,6 +71,11 @@ def read_index(folder: Path) -> dict[str, Any]:
             f"load_shards: {folder / INDEX} must be of format {FORMAT!r}, version {VERSION}, "
             f"got {index['format']!r}, version {index.get('version')!r}."
         )
+    missing = [
+        key for key in ("name", "modalities", "task", "num_outputs", "class_names", "splits") if key not in index
+    ]
+    if missing:
+        raise DataError(f"load_shards: {folder / INDEX} is not an index of shards (it lacks {missing[0]!r}).")
     return index
 
 

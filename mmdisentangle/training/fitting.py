@@ -42,7 +42,7 @@ from mmdisentangle.training.plots import plot_loss_terms, plot_scores
 from mmdisentangle.training.processes import Processes, full_state, joined
 from mmdisentangle.training.progress import TrainingBar, quiet_lightning
 from mmdisentangle.training.runs import RunFolder, describe
-from mmdisentangle.training.sampling import Loaders, ShareSampler, share_loader
+from mmdisentangle.training.sampling import ShareSampler, share_loader
 
 
 @dataclass(frozen=True)
@@ -300,7 +300,6 @@ def _train(
         enable_model_summary=False,
         log_every_n_steps=1,
         num_sanity_val_steps=0,
-        limit_val_batches=0 if parts.validation is None else None,
         default_root_dir=scratch,
     )
     # A model that comes from a checkpoint is in evaluation mode, and Lightning leaves modes as they are.
@@ -310,7 +309,7 @@ def _train(
     validation = None
     if parts.validation is not None:
         validation = share_loader(parts.validation, shares["val"], num_workers=workers)
-    trainer.fit(module, datamodule=Loaders(training, validation, sampler), ckpt_path=checkpoint)
+    trainer.fit(module, training, validation, ckpt_path=checkpoint)
     return module.model
 
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 
-import lightning.pytorch as pl
 import numpy as np
 import torch
 from torch.nn.functional import pad
@@ -94,35 +93,6 @@ def _cut(total: int, part: int, parts: int) -> int:
 def epoch_seed(seed: int, epoch: int, *stream: int) -> int:
     """Return a seed that differs for every epoch and every use of random numbers within it."""
     return int(np.random.SeedSequence([seed, epoch, *stream]).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-class Loaders(pl.LightningDataModule):
-    """Hands Lightning the loaders. The epoch is set before a loader's processes begin to read ahead.
-
-    Args:
-        training: batches to train on, in the order of ``sampler``.
-        validation: batches to score after each epoch.
-        sampler: told the epoch; Lightning itself tells it only after the processes have asked for an order.
-    """
-
-    def __init__(
-        self,
-        training: "DataLoader[MultimodalSample]",
-        validation: "DataLoader[MultimodalSample] | None",
-        sampler: ShareSampler,
-    ) -> None:
-        super().__init__()
-        self.training, self.validation, self.sampler = training, validation, sampler
-
-    def train_dataloader(self) -> "DataLoader[MultimodalSample]":
-        """Return the training batches, beginning with the epoch that the trainer is in."""
-        assert self.trainer is not None
-        self.sampler.set_epoch(self.trainer.current_epoch)
-        return self.training
-
-    def val_dataloader(self) -> "DataLoader[MultimodalSample] | list[DataLoader[MultimodalSample]]":
-        """Return the validation batches."""
-        return [] if self.validation is None else self.validation
 
 
 def share_loader(
