@@ -1,8 +1,9 @@
-"""The exceptions of the library, for ``except`` clauses."""
+"""The exceptions and warnings of the library, for ``except`` clauses and filters."""
 
 from mmdisentangle._core.errors import (
     CheckpointError,
     DataError,
+    DataWarning,
     DtypeError,
     MissingExtraError,
     MMDisentangleError,
@@ -10,11 +11,13 @@ from mmdisentangle._core.errors import (
     SettingError,
     ShapeError,
     UnknownNameError,
+    UnsafePickleError,
 )
 
 __all__ = [
     "CheckpointError",
     "DataError",
+    "DataWarning",
     "DtypeError",
     "MMDisentangleError",
     "MissingExtraError",
@@ -22,4 +25,5 @@ __all__ = [
     "SettingError",
     "ShapeError",
     "UnknownNameError",
+    "UnsafePickleError",
 ]

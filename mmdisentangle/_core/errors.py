@@ -42,6 +42,14 @@ class DataError(MMDisentangleError, ValueError):
     """Data on disk or in memory contradicts itself or its description."""
 
 
+class UnsafePickleError(DataError):
+    """A pickle asks for something that is neither a numpy array nor a plain container; nothing of it was run."""
+
+
+class DataWarning(UserWarning):
+    """Data was read, but something in it was replaced, cut off or left out."""
+
+
 class MissingExtraError(MMDisentangleError, ImportError):
     """An optional dependency is not installed."""
 

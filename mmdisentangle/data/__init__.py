@@ -7,6 +7,7 @@ from mmdisentangle.data.batch import MultimodalBatch, MultimodalSample, collate
 from mmdisentangle.data.dataset import MultimodalDataset
 from mmdisentangle.data.degradation import AddNoise, DropModalities
 from mmdisentangle.data.lazy import LazySamples
+from mmdisentangle.data.readers import DataFile, describe_file, read_file
 from mmdisentangle.data.shard_writer import SampleStream, write_shards
 from mmdisentangle.data.shards import load_shards
 from mmdisentangle.data.split import train_validation_split
@@ -15,6 +16,7 @@ from mmdisentangle.data.synthetic import SharedPrivateData, make_shared_private
 
 __all__ = [
     "AddNoise",
+    "DataFile",
     "DropModalities",
     "LazySamples",
     "MultimodalBatch",
@@ -24,12 +26,14 @@ __all__ = [
     "SharedPrivateData",
     "Standardizer",
     "collate",
+    "describe_file",
     "list_datasets",
     "load_basic_motions",
     "load_dataset",
     "load_npz",
     "load_shards",
     "make_shared_private",
+    "read_file",
     "train_validation_split",
     "write_shards",
 ]

@@ -18,6 +18,7 @@ from tests.oracles import expect
         (errors.UnknownNameError, KeyError),
         (errors.CheckpointError, ValueError),
         (errors.DataError, ValueError),
+        (errors.UnsafePickleError, errors.DataError),
         (errors.MissingExtraError, ImportError),
     ],
 )
@@ -28,11 +29,11 @@ def test_each_is_a_builtin_and_prints_its_sentence(ours, builtin):
     assert str(ours()) == ""
 
 
-def test_every_error_is_public():
+def test_every_error_and_warning_is_public():
     public = {getattr(errors, name) for name in errors.__all__}
     core = sys.modules["mmdisentangle._core.errors"]
     raised = {v for v in vars(core).values() if isinstance(v, type) and issubclass(v, errors.MMDisentangleError)}
-    assert raised == public
+    assert raised | {errors.DataWarning} == public
 
 
 @pytest.mark.parametrize(
