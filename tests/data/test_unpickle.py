@@ -220,11 +220,11 @@ def bombs():
     yield "binstring", b"T" + struct.pack("<i", 2**31 - 1) + b"x."
     yield "binstring-negative", b"T" + struct.pack("<i", -1) + b"x."
     yield "digits", b"I" + b"9" * 10**6 + b"\n."
-    yield "deep-lists", b"]" * 10**6 + b"a" * (10**6 - 1) + b"."
-    yield "deep-tuples", b")" + b"\x85" * 10**6 + b"."
-    yield "deep-key", b"})" + b"\x85" * 10**6 + b"Ns."
-    yield "deep-member", b"\x80\x04\x8f()" + b"\x85" * 10**6 + b"\x90."
-    yield "marks", b"(" * 10**6 + b"."
+    yield "deep-lists", b"]" * 10**5 + b"a" * (10**5 - 1) + b"."
+    yield "deep-tuples", b")" + b"\x85" * 10**5 + b"."
+    yield "deep-key", b"})" + b"\x85" * 10**5 + b"Ns."
+    yield "deep-member", b"\x80\x04\x8f()" + b"\x85" * 10**5 + b"\x90."
+    yield "marks", b"(" * 10**5 + b"."
     yield "itself", b"]\x94h\x00a."
     # A text of a megabyte that is turned into bytes ten thousand times.
     copies = (

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ def read_folder(root: Path) -> RawFile:
     settings = _read_settings(root / "dataset.json")
     rows, targets = _read_table(root / "labels.csv")
     splits = list(dict.fromkeys(row["split"] for row in rows))
+    for split in splits:
+        if not (root / split).is_dir():
+            raise DataError(f"{root}: labels.csv names the split {split!r}, but there is no folder of that name.")
     modalities = sorted({folder.name for split in splits for folder in (root / split).glob("*") if folder.is_dir()})
     if not modalities:
         raise DataError(f"{root}: no folder <split>/<modality> is there; labels.csv names the splits {shown(splits)}.")
@@ -93,10 +97,9 @@ def _read_table(file: Path) -> tuple[list[dict[str, str]], list[str]]:
         for part in (row["id"], row["split"]):
             if not part or part in (".", "..") or "/" in part or "\\" in part or "\0" in part:
                 raise DataError(f"{file}, line {line}: {part!r} must be the plain name of a file or folder.")
-    keys = [(row["split"], row["id"]) for row in rows]
-    if len(set(keys)) < len(keys):
-        twice = next(key for index, key in enumerate(keys) if key in keys[:index])
-        raise DataError(f"{file}: the sample {twice[1]!r} is twice in the split {twice[0]!r}.")
+    (split, id_), times = Counter((row["split"], row["id"]) for row in rows).most_common(1)[0]
+    if times > 1:
+        raise DataError(f"{file}: the sample {id_!r} is there {times} times in the split {split!r}.")
     return rows, targets
 
 
