@@ -1,19 +1,16 @@
-"""One of the processes of the gather check: ``python -m mmdisentangle.testing._worker FOLDER RANK WORLD_SIZE``."""
+"""One of several processes that wait for work: ``python -m mmdisentangle.testing._worker FOLDER RANK WORLD_SIZE``."""
 
 import sys
+import traceback
 from datetime import timedelta
 from pathlib import Path
 
 import torch
 from torch import distributed
 
-from mmdisentangle.testing.runs import flatten, gradients_of
-
 
 def main(folder: Path, rank: int, world_size: int) -> None:
-    """Run this rank's share of the batch and write its outputs and input gradients."""
-    target, calls, paths = torch.load(folder / "job.pt", weights_only=False)
-    keywords = calls[rank]
+    """Join the group, then run a job for each line on standard input and write its result."""
     distributed.init_process_group(
         "gloo",
         init_method=f"file://{folder / 'rendezvous'}",
@@ -22,15 +19,15 @@ def main(folder: Path, rank: int, world_size: int) -> None:
         timeout=timedelta(seconds=120),
     )
     try:
-        leaves = {
-            name: keywords[argument] if modality is None else keywords[argument][modality]
-            for name, argument, modality in paths
-        }
-        outputs = flatten(target(**keywords))
-        gradients = gradients_of(outputs, leaves)
-        values = {name: value.detach() for name, value in outputs.items()}
-        torch.save((values, gradients), folder / f"result-{rank}.pt")
-        distributed.barrier()
+        for line in sys.stdin:
+            number = line.strip()
+            function, arguments = torch.load(folder / f"job-{number}.pt", weights_only=False)
+            try:
+                outcome = (function(*arguments[rank]), None)
+            except Exception:
+                outcome = (None, traceback.format_exc())
+            torch.save(outcome, folder / f"result-{number}-{rank}.pt.part")
+            (folder / f"result-{number}-{rank}.pt.part").replace(folder / f"result-{number}-{rank}.pt")
     finally:
         distributed.destroy_process_group()
 

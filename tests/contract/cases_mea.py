@@ -117,6 +117,7 @@ def _discriminator(variant, *, pooled=False, surrogate=None, **settings):
         name="nn.DoubleDiscriminator",
         variant=variant,
         build=lambda widths: Showing(tuple(widths), **settings),
+        gather=lambda widths: Showing(tuple(widths), gather=True, **settings),
         arguments=(
             Streams("agnostic", SAME_WIDTHS, masks="masks", pooled=pooled),
             Streams("exclusive", SAME_WIDTHS, like="agnostic", pooled=pooled),

@@ -1,5 +1,7 @@
 """Cases of the model zoo: every model predicts, and its objective trains."""
 
+from functools import partial
+
 from torch import nn
 
 from mmdisentangle.models import create_model
@@ -88,15 +90,18 @@ def _model(
     public = {"rtil": "models.RTIL", "mea": "models.MEA"}[name]
     settings = {**SMALL[name], **({} if dropout else NO_DROPOUT[name]), **settings}
 
-    def build(widths):
+    def build(widths, **more):
         settings_of_names = {"query": next(iter(widths))} if name == "rtil" and "published" not in settings else {}
-        model = create_model(name, modalities=widths, num_outputs=outputs, task=task, **settings_of_names, **settings)
+        given = {**settings_of_names, **settings, **more}
+        model = create_model(name, modalities=widths, num_outputs=outputs, task=task, **given)
         return Training(model) if train else model
 
     return Case(
         name=public,
         variant=variant,
         build=build,
+        # Dropout differs between processes.
+        gather=partial(build, gather=True) if train else None,
         arguments=(
             *arguments,
             *(TARGET if train and task == "regression" else ()),

@@ -79,6 +79,7 @@ def _discriminator(variant, layer, **settings):
         name="nn.ModalityDiscriminator",
         variant=variant,
         build=lambda widths: layer(tuple(widths), 6, 8, dropout=0.0, **settings),
+        gather=lambda widths: layer(tuple(widths), 6, 8, dropout=0.0, gather=True, **settings),
         arguments=(Streams("codes", SAME_WIDTHS, masks="masks"),),
         outputs=lambda output: {"loss": output.loss, "chance": output.chance},
         exempt={"derivative": "the gradient is reversed before the hidden layer, see gradient_reversal"}
@@ -216,6 +217,7 @@ CASES = [
     Case(
         name="nn.ReconstructionLoss",
         build=lambda widths: ReconstructionLoss(),
+        gather=lambda widths: ReconstructionLoss(gather=True),
         arguments=(Streams("reconstruction", WIDTHS, masks="masks"), Streams("target", WIDTHS, like="reconstruction")),
     ),
     Case(
@@ -242,6 +244,7 @@ CASES = [
     Case(
         name="nn.TemporalInvariantLoss",
         build=TemporalInvariantLoss,
+        gather=lambda: TemporalInvariantLoss(gather=True),
         arguments=(Frames("x", 5, mask="mask"),),
     ),
     Case(

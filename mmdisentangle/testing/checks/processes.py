@@ -1,22 +1,28 @@
 """Several processes: a gathered batch gives the value and the gradient of one process with the whole batch."""
 
-import os
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
+from collections.abc import Callable, Collection
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from mmdisentangle.testing import _worker
 from mmdisentangle.testing.case import Case
-from mmdisentangle.testing.problem import Call, draw
+from mmdisentangle.testing.problem import Call, Problem, draw
+from mmdisentangle.testing.processes import run_processes
 from mmdisentangle.testing.registry import check
 from mmdisentangle.testing.runs import assert_same, flatten, gradients_of
 
-_WORLD_SIZE = 2
-_TIMEOUT_S = 240
+_BATCH = 6
+# Where the batch is cut: equal halves, unequal ones, and a process without a sample.
+_CUTS = (3, 2, 0)
+
+
+class _Share(NamedTuple):
+    """What one process computed; gradients of parameters are complete once they are averaged."""
+
+    outputs: dict[str, Tensor]
+    inputs: dict[str, Tensor]
+    parameters: dict[str, Tensor]
 
 
 def _gathers(case: Case) -> bool:
@@ -25,51 +31,69 @@ def _gathers(case: Case) -> bool:
 
 @check(_gathers)
 def gather(case: Case) -> None:
-    """Two processes with uneven batches give the value of one and, averaged as DDP does, its gradient."""
-    problem = draw(case, batch=5)
+    """Two processes, with even and uneven batches, give the value of one and, averaged as DDP does, its gradient."""
+    problem = draw(case, batch=_BATCH)
+    plain, gathering = (case.target(dtype=torch.float64, gather=gathers) for gathers in (False, True))
     whole = problem.call(dtype=torch.float64)
-    outputs = flatten(case.target(dtype=torch.float64)(**whole.keywords))
-    expected = {name: value.detach() for name, value in outputs.items()}
-    gradients = _real_entries(gradients_of(outputs, whole.leaves), whole)
-    shares = [problem.select(range(2)).tight(), problem.select(range(2, 5)).tight()]
-    calls = [share.call(dtype=torch.float64) for share in shares]
-    results = _run_processes(case, calls)
-    for rank, (values, _) in enumerate(results):
-        assert_same(values, expected, f"process {rank}")
-    per_rank = [_real_entries(found, call) for (_, found), call in zip(results, calls, strict=True)]
-    # Averaged over processes, as DistributedDataParallel does with the parameters behind these inputs.
-    averaged = {name: torch.cat([found[name] for found in per_rank]) / _WORLD_SIZE for name in gradients}
-    assert_same(averaged, gradients, "over two processes", label="gradient of ")
+    names = _common(plain, [_shares(problem, 2)[0], whole])
+    expected = _run_share(plain, whole.keywords, _paths(case, whole), names)
+    for cut in _CUTS:
+        calls = _shares(problem, cut)
+        arguments = [(gathering, call.keywords, _paths(case, call), names) for call in calls]
+        found: list[_Share] = run_processes(_run_share, arguments)
+        where = f"over two processes with {cut} and {_BATCH - cut} samples"
+        for rank, share in enumerate(found):
+            assert_same(share.outputs, expected.outputs, f"process {rank}, {where}")
+        per_rank = [_real_entries(share.inputs, call) for share, call in zip(found, calls, strict=True)]
+        wanted = _real_entries(expected.inputs, whole)
+        # Averaged over processes, as DistributedDataParallel does with the parameters behind these inputs.
+        inputs = {name: torch.cat([part[name] for part in per_rank]) / len(found) for name in wanted}
+        assert_same(inputs, wanted, where, label="gradient of ")
+        parameters = {
+            name: torch.stack([share.parameters[name] for share in found]).mean(0) for name in expected.parameters
+        }
+        assert_same(parameters, expected.parameters, where, label="gradient of parameter ")
+
+
+def _shares(problem: Problem, cut: int) -> list[Call]:
+    parts = [problem.select(samples) for samples in (range(cut), range(cut, _BATCH))]
+    return [
+        (part.tight() if size else part).call(dtype=torch.float64) for part, size in zip(parts, (cut, 1), strict=True)
+    ]
+
+
+def _common(target: Callable[..., Any], calls: list[Call]) -> list[str]:
+    """Names of the outputs that are of the batch and not of its samples: their shape does not grow with it."""
+    shapes = [{name: x.shape for name, x in flatten(target(**call.keywords)).items()} for call in calls]
+    return [name for name, shape in shapes[0].items() if all(other[name] == shape for other in shapes)]
+
+
+def _paths(case: Case, call: Call) -> list[tuple[str, str, str | None]]:
+    return [(leaf.name, leaf.argument, leaf.modality) for leaf in case.leaves if leaf.name in call.leaves]
+
+
+def _run_share(
+    target: Callable[..., Any],
+    keywords: dict[str, Any],
+    paths: list[tuple[str, str, str | None]],
+    names: Collection[str],
+) -> _Share:
+    """Call, and differentiate the outputs of the names."""
+    leaves = {
+        name: keywords[argument] if modality is None else keywords[argument][modality]
+        for name, argument, modality in paths
+    }
+    parameters = dict(target.named_parameters()) if isinstance(target, nn.Module) else {}
+    outputs = {name: value for name, value in flatten(target(**keywords)).items() if name in names}
+    gradients = gradients_of(
+        outputs, {**leaves, **{f"parameter {name}": parameter for name, parameter in parameters.items()}}
+    )
+    return _Share(
+        {name: value.detach() for name, value in outputs.items()},
+        {name: gradients[name] for name in leaves},
+        {name: gradients[f"parameter {name}"] for name in parameters},
+    )
 
 
 def _real_entries(gradients: dict[str, Tensor], call: Call) -> dict[str, Tensor]:
     return {name: value[call.real[name]] for name, value in gradients.items() if call.real[name].ndim}
-
-
-def _run_processes(case: Case, calls: list[Call]) -> list[tuple[dict[str, Tensor], dict[str, Tensor]]]:
-    target = case.target(dtype=torch.float64, gather=True)
-    paths = [(leaf.name, leaf.argument, leaf.modality) for leaf in case.leaves if leaf.name in calls[0].leaves]
-    with tempfile.TemporaryDirectory() as folder:
-        torch.save((target, [call.keywords for call in calls], paths), Path(folder) / "job.pt")
-        # Gloo wants a network interface; the loopback is there on every machine.
-        environment = {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"} | dict(os.environ)
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-        started = [
-            subprocess.Popen(
-                [sys.executable, "-m", _worker.__name__, folder, str(rank), str(len(calls))],
-                env=environment,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            for rank in range(len(calls))
-        ]
-        try:
-            errors = [process.communicate(timeout=_TIMEOUT_S)[1] for process in started]
-        finally:
-            for process in started:
-                process.kill()
-        for rank, process in enumerate(started):
-            if process.returncode:
-                last = errors[rank].strip().splitlines()[-1:]
-                raise AssertionError(f"process {rank} of {len(calls)} failed: {' '.join(last)}")
-        return [torch.load(Path(folder) / f"result-{rank}.pt", weights_only=True) for rank in range(len(calls))]
