@@ -86,19 +86,31 @@ class _SampledFrames:
 
     def __init__(self) -> None:
         self.generator = torch.Generator().manual_seed(0)
-        self.numbers, self.frames = torch.zeros(0, dtype=torch.float64), torch.zeros(0)
+        self.numbers: list[Tensor] = []
+        self.frames: list[Tensor] = []
+        self.count = 0
+        self.limit = 1.0
 
     def add(self, frames: Tensor) -> None:
         numbers = torch.rand(len(frames), generator=self.generator, dtype=torch.float64)
-        if len(self.numbers):
-            numbers, frames = torch.cat([self.numbers, numbers]), torch.cat([self.frames, frames])
-        if len(numbers) > SAMPLED_FRAMES:
-            numbers, kept = numbers.topk(SAMPLED_FRAMES, largest=False)
-            frames = frames[kept]
-        self.numbers, self.frames = numbers, frames
+        # What is above the limit would be thrown away in the end: most of a long stream.
+        kept = numbers <= self.limit
+        self.numbers.append(numbers[kept])
+        self.frames.append(frames[kept])
+        self.count += len(self.numbers[-1])
+        if self.count > 2 * SAMPLED_FRAMES:
+            self._prune()
+
+    def _prune(self) -> None:
+        numbers, lowest = torch.cat(self.numbers).topk(min(self.count, SAMPLED_FRAMES), largest=False)
+        self.numbers, self.frames = [numbers], [torch.cat(self.frames)[lowest]]
+        self.count, self.limit = len(numbers), float(numbers[-1])
 
     def pairs(self) -> list[Pair]:
-        return [channel_statistics(channel, "robust") for channel in self.frames.T] if len(self.numbers) else []
+        if not self.count:
+            return []
+        self._prune()
+        return [channel_statistics(channel, "robust") for channel in self.frames[0].T]
 
 
 def _usable(location: float, scale: float) -> Pair:

@@ -81,19 +81,25 @@ class EpochSeeds(Callback):
 
 
 class LoaderWait(Callback):
-    """Measure the share of the training that is spent waiting for the next batch, in ``share``.
+    """Measure the share of the training that is spent waiting for the next batch, and its speed.
 
     Of this process, since it was started or resumed; validation and checkpoints do not count.
     """
 
     def __init__(self) -> None:
         self.waiting = self.computing = 0.0
+        self.steps = 0
         self._since = 0.0
 
     @property
     def share(self) -> float:
         """Waiting over waiting and computing; 0 where nothing was trained."""
-        return self.waiting / (self.waiting + self.computing) if self.computing else 0.0
+        return self.waiting / (self.waiting + self.computing) if self.steps else 0.0
+
+    @property
+    def steps_per_second(self) -> float:
+        """Steps over waiting and computing; 0 where nothing was trained."""
+        return self.steps / (self.waiting + self.computing) if self.steps else 0.0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Wait for the first batch."""
@@ -110,6 +116,7 @@ class LoaderWait(Callback):
     ) -> None:
         """Wait for the next batch."""
         self.computing += self._lap()
+        self.steps += 1
 
     def _lap(self) -> float:
         now = time.perf_counter()

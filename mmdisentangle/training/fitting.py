@@ -57,6 +57,7 @@ class Result:
         history: every logged value of every epoch.
         waiting: share of the time of training steps spent waiting for data; far above 0.05, more ``data.num_workers``
             may help.
+        steps_per_second: training steps over the time that they and the waiting took.
         folder: run folder; None where nothing was written.
     """
 
@@ -66,6 +67,7 @@ class Result:
     epoch: int
     history: list[dict[str, float]]
     waiting: float
+    steps_per_second: float
     folder: Path | None
 
 
@@ -158,7 +160,16 @@ def fit(
         scores["test"] = predicted.scores(metrics)
     assert best.epoch is not None
     path = None if folder is None else folder.path
-    result = Result(network, parts.standardizer, scores, best.epoch, history.rows, wait.share, path)
+    result = Result(
+        model=network,
+        standardizer=parts.standardizer,
+        scores=scores,
+        epoch=best.epoch,
+        history=history.rows,
+        waiting=wait.share,
+        steps_per_second=wait.steps_per_second,
+        folder=path,
+    )
     if folder is not None and processes.is_first:
         sizes = {"training": parts.training, "validation": parts.validation, "test": test}
         counts = {part: len(dataset or ()) for part, dataset in sizes.items()}
@@ -341,6 +352,7 @@ def _write(
             "parameters": sum(parameter.numel() for parameter in result.model.parameters()),
             "seconds": round(seconds, 2),
             "waiting": round(result.waiting, 4),
+            "steps_per_second": round(result.steps_per_second, 2),
         }
     )
 

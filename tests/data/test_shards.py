@@ -319,7 +319,7 @@ def test_damage_is_found(shards, tmp_path):
     whole, text = file.read_bytes(), index.read_text()
     file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     load_shards(folder)
-    with pytest.raises(DataError, match="train-00001.safetensors has changed since it was written"):
+    with pytest.raises(DataError, match="has changed since it was written"):
         load_shards(folder, verify=True)
     file.write_bytes(whole[:-4])
     with pytest.raises(DataError, match=f"must have {len(whole)} bytes, got {len(whole) - 4}"):
@@ -328,7 +328,7 @@ def test_damage_is_found(shards, tmp_path):
     del tensors["ids"]
     save_file(tensors, file)
     index.write_text(text.replace(f'"bytes": {len(whole)}', f'"bytes": {file.stat().st_size}'))
-    with pytest.raises(DataError, match="is damaged .KeyError"):
+    with pytest.raises(DataError, match=r"is damaged \(KeyError"):
         load_shards(folder)[5]
     file.write_bytes(b"\xff" * file.stat().st_size)
     with pytest.raises(DataError, match="is damaged"):
