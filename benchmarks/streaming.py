@@ -85,8 +85,8 @@ def measure(folder: Path, workers: int) -> dict[str, Any]:
         "fits_in_memory": held,
         "seconds": seconds,
         "steps": result.history[-1]["step"],
-        "steps_per_second": result.steps_per_second,
-        "waiting": result.waiting,
+        "steps_per_second": result.cost.steps_per_second,
+        "waiting": result.cost.waiting,
         "validation": result.scores["validation"],
         "mib": {
             "data": size(folder) / _MIB,

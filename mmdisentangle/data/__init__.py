@@ -1,6 +1,6 @@
 """Batches of ragged modalities, data sets in memory and on disk, readers and synthetic generators."""
 
-from mmdisentangle.data._registry import list_datasets, load_dataset
+from mmdisentangle.data._registry import list_datasets, load_dataset, load_splits
 from mmdisentangle.data.archive import load_npz
 from mmdisentangle.data.basic_motions import load_basic_motions
 from mmdisentangle.data.batch import MultimodalBatch, MultimodalSample, collate
@@ -32,6 +32,7 @@ __all__ = [
     "load_dataset",
     "load_npz",
     "load_shards",
+    "load_splits",
     "make_shared_private",
     "read_file",
     "train_validation_split",

@@ -7,9 +7,10 @@ from mmdisentangle._core.errors import SettingError, UnknownNameError, nearest_n
 from mmdisentangle.data._shard_file import INDEX
 from mmdisentangle.data.basic_motions import load_basic_motions
 from mmdisentangle.data.dataset import MultimodalDataset
+from mmdisentangle.data.readers._names import split_name
 from mmdisentangle.data.readers._nonfinite import Nonfinite
-from mmdisentangle.data.readers.data_file import read_split
-from mmdisentangle.data.shards import load_shards
+from mmdisentangle.data.readers.data_file import read_split, read_splits
+from mmdisentangle.data.shards import load_shards, read_index
 
 _DATASETS: dict[str, Callable[..., MultimodalDataset]] = {"basic-motions": load_basic_motions}
 _SUFFIXES = (".npz", ".pkl", ".pickle", ".safetensors")
@@ -52,16 +53,60 @@ def load_dataset(
     """
     name, path = str(name_or_path), Path(name_or_path)
     if name in _DATASETS:
-        if (format, nonfinite, target, modalities) != ("auto", "zero", None, None):
-            raise SettingError(
-                f"load_dataset: format, nonfinite, target and modalities are for files, not for {name!r}."
-            )
-        return _DATASETS[name](split)
+        _check_plain("load_dataset", name, format, nonfinite, target)
+        return _only(_DATASETS[name](split), modalities)
     if (path / INDEX).is_file():
-        return load_shards(path, split)
+        _check_plain("load_dataset", name, format, nonfinite, target)
+        return _only(load_shards(path, split_name(split)), modalities)
     if path.suffix.lower() in _SUFFIXES or path.exists():
         return read_split(path, split, format=format, nonfinite=nonfinite, target=target, modalities=modalities)
-    raise UnknownNameError(
-        f"load_dataset: no data set is called {name!r}, and no file or folder either"
-        f"{nearest_names(name, list_datasets())}"
+    raise _unknown("load_dataset", name)
+
+
+def load_splits(
+    name_or_path: str | Path,
+    *,
+    format: str = "auto",
+    nonfinite: Nonfinite = "zero",
+    target: str | None = None,
+    modalities: Sequence[str] | None = None,
+) -> dict[str, MultimodalDataset]:
+    """Load every split of a bundled data set or of a data file, which is read once; arguments as of ``load_dataset``.
+
+    Returns:
+        ``train``, ``validation`` and ``test``, as far as they are there, in this order.
+
+    Raises:
+        UnknownNameError, FileNotFoundError, DataError: as ``load_dataset``.
+
+    Example:
+        >>> {split: len(data) for split, data in load_splits("basic-motions").items()}
+        {'train': 40, 'test': 40}
+    """
+    name, path = str(name_or_path), Path(name_or_path)
+    if name in _DATASETS:
+        _check_plain("load_splits", name, format, nonfinite, target)
+        found = {split: _only(_DATASETS[name](split), modalities) for split in ("train", "test")}
+    elif (path / INDEX).is_file():
+        _check_plain("load_splits", name, format, nonfinite, target)
+        found = {split: _only(load_shards(path, split), modalities) for split in read_index(path)["splits"]}
+    elif path.suffix.lower() in _SUFFIXES or path.exists():
+        found = read_splits(path, format=format, nonfinite=nonfinite, target=target, modalities=modalities)
+    else:
+        raise _unknown("load_splits", name)
+    return {split: found[split] for split in ("train", "validation", "test") if split in found}
+
+
+def _unknown(where: str, name: str) -> UnknownNameError:
+    return UnknownNameError(
+        f"{where}: no data set is called {name!r}, and no file or folder either{nearest_names(name, list_datasets())}"
     )
+
+
+def _check_plain(where: str, name: str, format: str, nonfinite: str, target: str | None) -> None:
+    if (format, nonfinite, target) != ("auto", "zero", None):
+        raise SettingError(f"{where}: format, nonfinite and target are for files of other formats, not for {name!r}.")
+
+
+def _only(dataset: MultimodalDataset, modalities: Sequence[str] | None) -> MultimodalDataset:
+    return dataset if modalities is None else dataset.select(modalities)

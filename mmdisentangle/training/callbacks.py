@@ -1,7 +1,6 @@
 """Lightning callbacks: reversal strength, reproducible epochs, history, selection of the weights, resuming."""
 
 import math
-import time
 from typing import Any
 
 import lightning.pytorch as pl
@@ -78,50 +77,6 @@ class EpochSeeds(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Set the epoch at once: Lightning lets the loader's processes read ahead before any epoch has started."""
         self.sampler.set_epoch(state_dict["epoch"])
-
-
-class LoaderWait(Callback):
-    """Measure the share of the training that is spent waiting for the next batch, and its speed.
-
-    Of this process, since it was started or resumed; validation and checkpoints do not count.
-    """
-
-    def __init__(self) -> None:
-        self.waiting = self.computing = 0.0
-        self.steps = 0
-        self._since = 0.0
-
-    @property
-    def share(self) -> float:
-        """Waiting over waiting and computing; 0 where nothing was trained."""
-        return self.waiting / (self.waiting + self.computing) if self.steps else 0.0
-
-    @property
-    def steps_per_second(self) -> float:
-        """Steps over waiting and computing; 0 where nothing was trained."""
-        return self.steps / (self.waiting + self.computing) if self.steps else 0.0
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Wait for the first batch."""
-        self._since = time.perf_counter()
-
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        """Compute."""
-        self.waiting += self._lap()
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Wait for the next batch."""
-        self.computing += self._lap()
-        self.steps += 1
-
-    def _lap(self) -> float:
-        now = time.perf_counter()
-        seconds, self._since = now - self._since, now
-        return seconds
 
 
 class History(Checkpoint):

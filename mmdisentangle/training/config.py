@@ -12,9 +12,13 @@ from mmdisentangle.training.schedules import Schedule, create_schedule, list_sch
 
 @dataclass(frozen=True)
 class DataConfig:
-    """What happens to the data before training.
+    """How the data are read, and what happens to them before training.
 
     Args:
+        format: of a data file; ``auto`` finds it from the content, see ``data.read_file``.
+        target: which target of a file, where it has several; null = the usual one.
+        modalities: those to use, in this order; null = all.
+        nonfinite: what becomes of NaN and infinities in a file: ``zero``, ``mean``, ``error`` or ``keep``.
         validation_fraction: share of the training data set aside to choose the epoch by.
         standardize: ``none``, ``standard`` (mean and standard deviation per channel) or ``robust`` (median and
             quartiles).
@@ -27,6 +31,10 @@ class DataConfig:
             it.
     """
 
+    format: str = "auto"
+    target: str | None = None
+    modalities: list[str] | None = None
+    nonfinite: str = "zero"
     validation_fraction: float = 0.2
     standardize: str = "standard"
     batch_size: int = 16
@@ -43,6 +51,7 @@ class DataConfig:
         check_number(
             where, "data.validation_fraction", self.validation_fraction, low=0, high=1, open_low=True, open_high=True
         )
+        check_choice(where, "data.nonfinite", self.nonfinite, ("zero", "mean", "error", "keep"))
         check_choice(where, "data.standardize", self.standardize, ("none", "standard", "robust"))
         check_count(where, "data.batch_size", self.batch_size)
         check_count(where, "data.num_workers", self.num_workers, low=0)

@@ -2,10 +2,9 @@
 
 import copy
 import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,11 +31,11 @@ from mmdisentangle.training.callbacks import (
     BestWeights,
     EpochSeeds,
     History,
-    LoaderWait,
     ResumeCheckpoint,
     ReversalSchedule,
 )
 from mmdisentangle.training.config import Config
+from mmdisentangle.training.cost import Cost, CostMeter
 from mmdisentangle.training.module import DisentanglementModule
 from mmdisentangle.training.plots import plot_loss_terms, plot_scores
 from mmdisentangle.training.processes import Processes, full_state, joined
@@ -55,9 +54,7 @@ class Result:
         scores: ``"validation"`` and ``"test"`` to the scores of the chosen weights, for those parts that exist.
         epoch: epoch of the chosen weights, from 1.
         history: every logged value of every epoch.
-        waiting: share of the time of training steps spent waiting for data; far above 0.05, more ``data.num_workers``
-            may help.
-        steps_per_second: training steps over the time that they and the waiting took.
+        cost: time and memory.
         folder: run folder; None where nothing was written.
     """
 
@@ -66,8 +63,7 @@ class Result:
     scores: dict[str, dict[str, float]]
     epoch: int
     history: list[dict[str, float]]
-    waiting: float
-    steps_per_second: float
+    cost: Cost
     folder: Path | None
 
 
@@ -136,16 +132,16 @@ def fit(
 
         checkpoint = processes.on_first(begin)
         # Not before the run folder has agreed: splitting and building may take a while.
-        start = time.perf_counter()
         parts = _prepare(config, train, validation)
         pl.seed_everything(config.seed % 2**32, workers=True, verbose=False)
         network = _build(config, model, parts.training, gather=processes.world_size > 1)
-        best = BestWeights(None if parts.validation is None else config.training.monitor, config.training.patience)
-        history, wait = History(), LoaderWait()
+        selects = parts.validation is not None and config.training.selection == "best"
+        best = BestWeights(config.training.monitor if selects else None, config.training.patience)
+        history, meter = History(), CostMeter()
         bar = [] if progress is False else [TrainingBar(name, None if progress is True else progress)]
         changes = compose([*([] if transform is None else [transform]), *_degradations(config)])
         trained = _train(
-            config, network, parts, changes, [wait, history, best, *bar], processes, folder, scratch, checkpoint
+            config, network, parts, changes, [meter, history, best, *bar], processes, folder, scratch, checkpoint
         )
         # Sharded weights need all processes once more.
         network.load_state_dict(best.weights or full_state(trained))
@@ -166,14 +162,13 @@ def fit(
         scores=scores,
         epoch=best.epoch,
         history=history.rows,
-        waiting=wait.share,
-        steps_per_second=wait.steps_per_second,
+        cost=meter.cost(),
         folder=path,
     )
     if folder is not None and processes.is_first:
         sizes = {"training": parts.training, "validation": parts.validation, "test": test}
         counts = {part: len(dataset or ()) for part, dataset in sizes.items()}
-        _write(config, folder, result, name, train, counts, time.perf_counter() - start)
+        _write(config, folder, result, name, train, counts)
     return result
 
 
@@ -331,7 +326,6 @@ def _write(
     name: str,
     train: MultimodalDataset,
     counts: Mapping[str, int],
-    seconds: float,
 ) -> None:
     folder.write_json("history.json", result.history)
     save_checkpoint(result.model, result.standardizer, folder.path / "checkpoint")
@@ -350,9 +344,7 @@ def _write(
             "epochs": len(result.history),
             "samples": counts,
             "parameters": sum(parameter.numel() for parameter in result.model.parameters()),
-            "seconds": round(seconds, 2),
-            "waiting": round(result.waiting, 4),
-            "steps_per_second": round(result.steps_per_second, 2),
+            "cost": {name: round(value, 4) for name, value in asdict(result.cost).items() if value is not None},
         }
     )
 

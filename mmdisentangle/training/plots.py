@@ -11,6 +11,7 @@ from mmdisentangle.evaluation.figures import is_share, panel_grid, save_figure, 
 from mmdisentangle.evaluation.scores import SCORE_NAMES
 
 _TRAIN, _VALIDATION, _TEST = "#1f6fb4", "#d9730d", "#2a7f3f"
+_COSTS = {"seconds_per_epoch": ("time of an epoch", "seconds"), "memory": ("memory at the peak", "MiB")}
 _TITLES = {"total": "total", "task": "task loss"}
 _UNITS = {
     "total": "weighted sum",
@@ -95,6 +96,57 @@ def plot_seeds(scores: Mapping[int, Mapping[str, float]], path: str | Path, *, t
         if is_share(name):
             axes.set_ylim(max(0.0, min([*values, mean - deviation]) - 0.1), 1.02)
     save_figure(figure, panels, path)
+
+
+def plot_comparison(
+    scores: Mapping[str, Mapping[str, Sequence[float]]],
+    costs: Mapping[str, Mapping[str, Sequence[float]]],
+    constant: Mapping[str, float],
+    path: str | Path,
+    *,
+    title: str,
+) -> None:
+    """Draw the test scores of several models, one point per seed, and what they cost.
+
+    Args:
+        scores: model, then score, to one value per seed.
+        costs: model, then ``seconds_per_epoch`` and ``memory``, to one value per seed.
+        constant: score of the best constant answer.
+        path: PNG file.
+        title: heading.
+    """
+    models, names = list(scores), list(next(iter(scores.values())))
+    figure, panels = panel_grid(len(names) + len(_COSTS), title)
+    for axes, name in zip(panels, names, strict=False):
+        _draw_models(axes, {model: scores[model][name] for model in models}, _TEST)
+        if math.isfinite(constant[name]):
+            axes.axhline(constant[name], color="0.5", linestyle=":", linewidth=1.4, label="best constant answer")
+        axes.set_title(f"test {title_of(name)}")
+        axes.set_ylabel(unit_of(name))
+    for axes, (name, (heading, unit)) in zip(panels[len(names) :], _COSTS.items(), strict=True):
+        _draw_models(axes, {model: costs[model][name] for model in models}, _TRAIN)
+        axes.set_ylim(bottom=0)
+        axes.set_title(heading)
+        axes.set_ylabel(unit)
+    save_figure(figure, panels, path)
+
+
+def _draw_models(axes: Axes, values: Mapping[str, Sequence[float]], colour: str) -> None:
+    """One column per model: a point per seed, and beside them mean and standard deviation."""
+    for position, found in enumerate(values.values()):
+        known = [value for value in found if math.isfinite(value)]
+        first = position == 0
+        axes.plot(
+            [position - 0.12] * len(known), known, "o", color=colour, alpha=0.55, label="one seed" if first else ""
+        )
+        if known:
+            mean, deviation = mean_and_deviation(known)
+            label = "mean ± standard deviation" if first else None
+            axes.errorbar(
+                position + 0.12, mean, deviation, fmt="D", color="black", capsize=4, markersize=5, label=label
+            )
+    axes.set_xticks(range(len(values)), list(values), rotation=20, ha="right")
+    axes.set_xlim(-0.5, len(values) - 0.5)
 
 
 def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:

@@ -399,5 +399,5 @@ def test_unknown_arguments(tmp_path):
         read_file(path, format="mult")
     with pytest.raises(FileNotFoundError, match="no such data file"):
         read_file(tmp_path / "none.pkl")
-    with pytest.raises(SettingError, match="are for files, not for 'basic-motions'"):
+    with pytest.raises(SettingError, match="are for files of other formats, not for 'basic-motions'"):
         load_dataset("basic-motions", target="x")

@@ -224,5 +224,5 @@ def test_a_folder_of_nothing(tmp_path):
     with pytest.raises(DataError, match=r"a folder of data needs labels.csv .* found .*notes.txt"):
         read_file(tmp_path)
     (tmp_path / "shards.json").write_text("{}")
-    with pytest.raises(DataError, match="is a folder of shards"):
+    with pytest.raises(DataError, match="is not an index of shards"):
         load_dataset(tmp_path)

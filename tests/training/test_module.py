@@ -101,7 +101,7 @@ def test_order_of_samples_depends_on_seed_and_epoch_alone():
     def order(seed, epoch):
         sampler = ShareSampler(20, 20, seed=seed)
         sampler.set_epoch(epoch)
-        return list(sampler)[0]
+        return next(iter(sampler))
 
     assert sorted(order(0, 0)) == list(range(20))
     assert order(0, 1) == order(0, 1)

@@ -11,7 +11,6 @@ import torch
 from mmdisentangle.data import MultimodalSample, SampleStream, Standardizer, load_shards, write_shards
 from mmdisentangle.errors import DataError, SettingError
 from mmdisentangle.training import Config, DataConfig, fit
-from mmdisentangle.training.callbacks import LoaderWait
 from mmdisentangle.training.runs import fingerprint
 from mmdisentangle.training.sampling import ShareSampler, share_loader
 
@@ -60,7 +59,7 @@ def test_training_is_the_same_for_any_number_of_processes(make_data, make_config
     ]
     assert torch.equal(weights(found[0]), weights(found[1]))
     assert found[0].history == found[1].history
-    assert all(0 < result.waiting < 1 for result in found)
+    assert all(0 < result.cost.waiting < 1 for result in found)
 
 
 def test_run_with_processes_resumes_to_the_same_bits(
@@ -77,7 +76,7 @@ def test_run_with_processes_resumes_to_the_same_bits(
             raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("mmdisentangle.training.callbacks.LoaderWait.on_train_epoch_start", fail)
+        patch.setattr("mmdisentangle.training.cost.CostMeter.on_train_epoch_start", fail)
         with pytest.raises(OSError, match="No space left"):
             fit(config, train=make_data(), out=tmp_path / "run", **given)
     resumed = fit(config, train=make_data(), out=tmp_path / "run", **given)
@@ -110,21 +109,6 @@ def test_a_change_that_makes_nan_stops_before_training(make_config, toy_model, o
     broken = Standardizer({"a": (0.0,) * 4, "b": (0.0,) * 3}, {"a": (0.0,) * 4, "b": (1.0,) * 3}).apply(on_disk)
     with pytest.raises(DataError, match="holds NaN or infinity in 'a'"):
         fit(make_config(), train=broken, model=toy_model)
-
-
-def test_share_of_waiting(monkeypatch):
-    wait = LoaderWait()
-    assert (wait.share, wait.steps_per_second) == (0.0, 0.0)
-    clock = iter([0.0, 1.0, 5.0, 6.0, 12.0, 100.0, 102.0, 102.0])
-    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
-    # Two steps of 4 and 6 s after a second each; then, validation in between, one of no time after 2 s.
-    for steps in (2, 1):
-        wait.on_train_epoch_start(None, None)
-        for _ in range(steps):
-            wait.on_train_batch_start(None, None, None, 0)
-            wait.on_train_batch_end(None, None, None, None, 0)
-    assert (wait.waiting, wait.computing) == (4.0, 10.0)
-    assert (wait.share, wait.steps_per_second) == (4 / 14, 3 / 14)
 
 
 def test_number_of_processes_is_checked():

@@ -129,6 +129,17 @@ def read_split(
     return datasets[name]
 
 
+def read_splits(
+    path: str | Path, *, format: str = "auto", nonfinite: Nonfinite = "zero", **settings: Any
+) -> dict[str, MultimodalDataset]:
+    """Return every split of a data file, without its digest."""
+    check_choice("load_splits", "nonfinite", nonfinite, NONFINITE)
+    if not Path(path).exists():
+        raise FileNotFoundError(2, "no such data file", str(path))
+    _, raw = read_raw(Path(path), format, settings.pop("embeddings", None))
+    return build(Path(path), raw, nonfinite=nonfinite, **settings)[0]
+
+
 def digest(path: Path) -> str:
     """Return the SHA-256 of a file, or of the list of digests of a folder."""
     if path.is_dir():

@@ -1,6 +1,7 @@
 """What every command shares: the application, options, errors in one sentence, tables."""
 
 import functools
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec
@@ -10,7 +11,15 @@ from rich.console import Console
 from rich.table import Table
 
 import mmdisentangle
-from mmdisentangle._core.errors import MMDisentangleError, UnknownNameError, nearest_names, require_extra
+from mmdisentangle._core.errors import (
+    DataError,
+    DataWarning,
+    MMDisentangleError,
+    SettingError,
+    UnknownNameError,
+    nearest_names,
+    require_extra,
+)
 
 P = ParamSpec("P")
 
@@ -22,9 +31,9 @@ app = typer.Typer(
 )
 
 DataOption = Annotated[
-    str, typer.Option("--data", help="A bundled data set (basic-motions) or the path of an .npz file.")
+    str, typer.Option("--data", help="A bundled data set (basic-motions), or the path of a data file or folder.")
 ]
-SplitOption = Annotated[str, typer.Option("--split", help="Part of the data: train or test.")]
+SplitOption = Annotated[str, typer.Option("--split", help="Part of the data: train, validation or test.")]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")]
 
 
@@ -34,7 +43,9 @@ def user_errors(command: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(command)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            command(*args, **kwargs)
+            with warnings.catch_warnings():
+                warnings.showwarning = _show_warning(warnings.showwarning)
+                command(*args, **kwargs)
         except MMDisentangleError as error:
             _fail(str(error))
         except OSError as error:
@@ -43,6 +54,18 @@ def user_errors(command: Callable[P, None]) -> Callable[P, None]:
             _fail(f"{error.strerror}: {error.filename}.")
 
     return guarded
+
+
+def _show_warning(usual: Callable[..., None]) -> Callable[..., None]:
+    """Say what is odd about the data in one sentence, without the line of code that noticed it."""
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+        if issubclass(category, DataWarning):
+            typer.echo(f"warning: {message}", err=True)
+        else:
+            usual(message, category, *rest, **more)
+
+    return show
 
 
 def _fail(sentence: str) -> None:
@@ -70,10 +93,22 @@ def require_training() -> None:
         require_extra(module, "train")
 
 
-def check_model(name: str) -> None:
+def check_model(where: str, name: str) -> None:
+    """Require the name of a model."""
     known = mmdisentangle.list_models()
     if name not in known:
-        raise UnknownNameError(f"train: no model is called {name!r}{nearest_names(name, known)}")
+        raise UnknownNameError(f"{where}: no model is called {name!r}{nearest_names(name, known)}")
+
+
+def read_seeds(where: str, text: str) -> list[int]:
+    """Read seeds separated by commas."""
+    try:
+        seeds = [int(part) for part in text.split(",")]
+    except ValueError:
+        seeds = []
+    if not seeds or min(seeds) < 0 or len(set(seeds)) != len(seeds):
+        raise SettingError(f"{where}: --seeds must be distinct non-negative integers such as 0,1,2, got {text!r}.")
+    return seeds
 
 
 def show_scores(console: Console, title: str, scores: dict[str, dict[str, float | None]]) -> None:
@@ -91,6 +126,23 @@ def number(value: float | None) -> str:
     return "undefined" if value is None or value != value else f"{value:.4f}"
 
 
+def data_options(config: Any) -> dict[str, Any]:
+    """Return how the settings want data to be read."""
+    return {name: getattr(config.data, name) for name in ("format", "target", "modalities", "nonfinite")}
+
+
+def load_parts(source: str, config: Any) -> tuple[dict[str, Any], str]:
+    """Return the splits of a data set, of which training and test are there, and its name for any folder."""
+    from mmdisentangle.data import load_splits
+
+    splits = load_splits(source, **data_options(config))
+    for name in ("train", "test"):
+        if name not in splits:
+            raise DataError(f"{source} has no split {name!r}, it has {', '.join(splits)}.")
+    path = Path(source)
+    return splits, str(path.resolve()) if path.exists() else source
+
+
 def load_run(run: Path, data: str | None, split: str) -> tuple[Any, Any]:
     """Return a finished run and a split of its own data, or of other data of the same kind."""
     from mmdisentangle.data import load_dataset
@@ -98,6 +150,6 @@ def load_run(run: Path, data: str | None, split: str) -> tuple[Any, Any]:
     from mmdisentangle.training.runs import RunFolder
 
     finished = RunFolder(run).load()
-    dataset = load_dataset(data or finished.identity["data"], split)
+    dataset = load_dataset(data or finished.identity["data"], split, **data_options(finished.config))
     check_same_kind(str(run), dataset, finished.identity)
     return finished, dataset

@@ -15,7 +15,9 @@ from mmdisentangle.training.commands._app import (
     DataOption,
     app,
     check_model,
+    load_parts,
     number,
+    read_seeds,
     require_training,
     show_scores,
     user_errors,
@@ -51,28 +53,25 @@ def train(
 
     The same command again resumes a run that was interrupted.
     """
-    from mmdisentangle.data import load_dataset
     from mmdisentangle.training.config import load_config
 
     require_training()
     # Names first: a typing error shall not cost the time to read the data.
-    check_model(model)
+    check_model("train", model)
     given = {"training.devices": devices, "training.strategy": strategy}
     overrides = [*(set_ or ()), *(f"{key}={value}" for key, value in given.items() if value is not None)]
     settings = load_config(config, overrides)
     if seed is not None and seeds is not None:
         raise SettingError("train: give --seed or --seeds, not both.")
-    chosen = [settings.seed if seed is None else seed] if seeds is None else _read_seeds(seeds)
+    chosen = [settings.seed if seed is None else seed] if seeds is None else read_seeds("train", seeds)
     from mmdisentangle.training.processes import launch, this_process
 
     processes = this_process()
     if settings.training.devices > processes.world_size == 1:
         raise typer.Exit(launch(settings.training.devices, sys.argv[1:]))
-    parts = load_dataset(data, "train"), load_dataset(data, "test")
-    # The run shall be evaluated from any folder.
-    data = str(Path(data).resolve()) if data.endswith(".npz") else data
+    parts, data = load_parts(data, settings)
     console = Console(quiet=not processes.is_first)
-    stem = f"{model}-{parts[0].name}"
+    stem = f"{model}-{parts['train'].name}"
     if seeds is None:
         folder = out or Path("runs") / f"{stem}-seed{chosen[0]}"
         metrics = _train_one(console, model, replace(settings, seed=chosen[0]), parts, data, folder, overwrite)
@@ -83,18 +82,8 @@ def train(
     console.print(f"Run folder: {folder}", highlight=False, soft_wrap=True)
 
 
-def _read_seeds(text: str) -> list[int]:
-    try:
-        seeds = [int(part) for part in text.split(",")]
-    except ValueError:
-        seeds = []
-    if not seeds or min(seeds) < 0 or len(set(seeds)) != len(seeds):
-        raise SettingError(f"train: --seeds must be distinct non-negative integers such as 0,1,2, got {text!r}.")
-    return seeds
-
-
 def _train_one(
-    console: Console, model: str, config: Any, parts: tuple[Any, Any], source: str, folder: Path, overwrite: bool
+    console: Console, model: str, config: Any, parts: dict[str, Any], source: str, folder: Path, overwrite: bool
 ) -> dict[str, Any]:
     from mmdisentangle.training.fitting import fit
     from mmdisentangle.training.runs import RunFolder
@@ -105,8 +94,9 @@ def _train_one(
         fit(
             config,
             model=model,
-            train=parts[0],
-            test=parts[1],
+            train=parts["train"],
+            validation=parts.get("validation"),
+            test=parts["test"],
             out=folder,
             overwrite=overwrite,
             progress=console,
@@ -125,7 +115,7 @@ def _train_seeds(
     model: str,
     config: Any,
     seeds: list[int],
-    parts: tuple[Any, Any],
+    parts: dict[str, Any],
     source: str,
     folder: Path,
     overwrite: bool,
@@ -140,13 +130,13 @@ def _train_seeds(
         one = group.run(seed)
         if one.status == "complete" and not overwrite:
             # Left by an interrupted series.
-            one.check_same(replace(config, seed=seed), describe(model, parts[0], source, {}))
+            one.check_same(replace(config, seed=seed), describe(model, parts["train"], source, {}))
             metrics = one.read_json("metrics.json")
         else:
             metrics = _train_one(console, model, replace(config, seed=seed), parts, source, one.path, overwrite)
         scores[seed] = metrics["scores"]["test"]
-    summary = group.finish(scores, title=f"{model} on {parts[0].name}, {len(seeds)} seeds")
-    _show_seeds(console, f"{model}-{parts[0].name}: test scores", scores, summary)
+    summary = group.finish(scores, title=f"{model} on {parts['train'].name}, {len(seeds)} seeds")
+    _show_seeds(console, f"{model}-{parts['train'].name}: test scores", scores, summary)
 
 
 def _show_seeds(
