@@ -8,8 +8,12 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mmdisentangle.data import DataFile, describe_file, load_dataset, read_file
+from mmdisentangle.data.readers._raw import RawSplit
+from mmdisentangle.data.readers._windows import find_windows
 from mmdisentangle.errors import DataError, DataWarning, DtypeError, ModalityError, SettingError
 from tests.data import research_files
 from tests.data.research_files import FRAMES, SIZES, WIDTHS, WRITERS, embeddings, mmsa_content, record, write_mmsa
@@ -401,3 +405,54 @@ def test_unknown_arguments(tmp_path):
         read_file(tmp_path / "none.pkl")
     with pytest.raises(SettingError, match="are for files of other formats, not for 'basic-motions'"):
         load_dataset("basic-motions", target="x")
+
+
+def test_description_reads_well(tmp_path):
+    content = mmsa_content(record({"train": 2}, frames=dict.fromkeys(FRAMES, 1)), dict.fromkeys(FRAMES, 1))
+    content["train"]["vision"][:] = 0
+    content["train"]["regression_labels"] = np.array([-1.0, 2.0])
+    text = save(tmp_path, content).describe()
+    assert text.splitlines()[2:] == [
+        "target regression_labels (also there: classification_labels, annotations)",
+        "",
+        "train: 2 samples, ids, 1 groups, raw text",
+        "  regression: -1 to 2, mean 0.5",
+        "  text    float32  [2, 1, 6]  1 frames   no padding",
+        "  audio   float32  [2, 1, 4]  1 frames   no padding  lengths declared",
+        "  vision  float32  [2, 1, 5]  no frames  no padding  lengths declared; missing in 2",
+        "  not read: text_bert, int64 [2, 3, 1]: token numbers, mask and segments for BERT, not a sequence of features",
+    ]
+
+
+def slow_window(mask, declared):
+    """Try both places for a declared length, frame by frame; the first frames win a draw."""
+    total = len(mask)
+    if not any(mask):
+        return (0, 0), 0
+    if declared is None:
+        real = [index for index in range(total) if mask[index]]
+        return (real[0], real[-1] + 1), 0
+    length = min(declared, total)
+    outside = {}
+    for start in (0, total - length):
+        outside[start] = sum(bool(mask[index]) for index in range(total) if not start <= index < start + length)
+    start = min(outside, key=lambda place: (outside[place], place))
+    return (start, start + length), outside[start]
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=8), st.none() | st.integers(0, 10))
+def test_windows_against_a_slow_search(mask, declared):
+    x = np.array(mask, np.float32)[None, :, None]
+    lengths = {} if declared is None else {"a": np.array([declared])}
+    found = find_windows("here", RawSplit({"a": x}, {}, lengths), padded=True)[0]["a"]
+    (start, stop), beyond = slow_window(mask, declared)
+    assert (found.start[0], found.stop[0], found.beyond[0]) == (start, stop, beyond)
+    assert found.too_long == (declared is not None and declared > len(mask))
+
+
+def test_a_draw_between_two_places_goes_the_way_of_the_other_samples():
+    # Two real frames of four, declared as three: first or last frames fit sample 0 equally well.
+    mask = np.array([[0, 1, 1, 0], [0, 1, 1, 1], [0, 1, 1, 1]], np.float32)
+    found = find_windows("here", RawSplit({"a": mask[:, :, None]}, {}, {"a": np.array([3, 3, 3])}), padded=True)[0]["a"]
+    assert found.start.tolist() == [1, 1, 1]
+    assert found.padding == "left"

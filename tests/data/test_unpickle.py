@@ -233,11 +233,12 @@ def bombs():
     yield "copies", b"\x80\x04](" + copies + b"h\x02h\x01R" * 10**4 + b"e."
 
 
-@pytest.mark.parametrize("raw", [pytest.param(raw, id=name) for name, raw in bombs()])
-def test_bombs_cost_nothing(tmp_path, raw):
+@pytest.mark.parametrize(("name", "raw"), [pytest.param(name, raw, id=name) for name, raw in bombs()])
+def test_bombs_cost_nothing(tmp_path, name, raw):
     (tmp_path / "x.pkl").write_bytes(raw)
+    shaped = "shape" in name or name.startswith(("object", "reconstruct"))
     tracemalloc.start()
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError, match="an array .*the shape" if shaped else r"x\.pkl") as caught:
         read_pickle(tmp_path / "x.pkl")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

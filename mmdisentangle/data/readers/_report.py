@@ -40,10 +40,6 @@ def _target(target: Mapping[str, Any]) -> str:
 
 
 def _modality(name: str, found: Mapping[str, Any]) -> list[str]:
-    lengths = found["lengths"]
-    frames = "no frames" if lengths is None else (
-        f"{lengths['min']}..{lengths['max']} frames, median {lengths['median']:g}"
-    )  # fmt: skip
     remarks = []
     if found["declared_lengths"]:
         remarks.append("lengths declared")
@@ -56,4 +52,12 @@ def _modality(name: str, found: Mapping[str, Any]) -> list[str]:
         remarks.append(f"{found['lengths_beyond_array']} lengths beyond the array")
     padding = "no padding" if found["padding"] == "none" else f"padding {found['padding']}"
     shape = "[" + ", ".join(map(str, found["shape"])) + "]"
-    return [name, found["dtype"], shape, frames, padding, "; ".join(remarks)]
+    return [name, found["dtype"], shape, _frames(found["lengths"]), padding, "; ".join(remarks)]
+
+
+def _frames(lengths: Mapping[str, float] | None) -> str:
+    if lengths is None:
+        return "no frames"
+    if lengths["min"] == lengths["max"]:
+        return f"{lengths['max']} frames"
+    return f"{lengths['min']}..{lengths['max']} frames, median {lengths['median']:g}"
