@@ -32,7 +32,7 @@ class PickledDtype:
 
     def __init__(self, code: object, *flags: object) -> None:
         if not isinstance(code, str) or not (_NUMBERS_AND_TEXT.fullmatch(code) or _OBJECTS.fullmatch(code)):
-            raise DataError(f"an array of dtype {reprlib.repr(code)} is neither numbers nor text")
+            raise DataError(f"an array of dtype {_shown(code)} is neither numbers nor text")
         self.dtype = np.dtype("O" if _OBJECTS.fullmatch(code) else code)
 
     def build(self, state: object) -> None:
@@ -65,7 +65,7 @@ class PickledArray:
         if isinstance(dtype, PickledDtype) and dtype.dtype.hasobject:
             if not isinstance(raw, list) or len(raw) != _size(shape):
                 raise DataError(
-                    f"an array of objects declares the shape {reprlib.repr(shape)} but does not hold so many items"
+                    f"an array of objects declares the shape {_shown(shape)} but does not hold so many items"
                 )
             self.items, self.value = raw, np.empty(len(raw), object).reshape(shape, order=order)
             return 8 * len(raw)
@@ -83,13 +83,21 @@ class PickledArray:
         return self.value
 
 
+def _shown(value: object) -> str:
+    try:
+        return reprlib.repr(value)
+    except ValueError:
+        # Python refuses to print integers of many thousand digits.
+        return "of enormous numbers"
+
+
 def _size(shape: object) -> int:
     if (
         not isinstance(shape, tuple)
         or len(shape) > 32
         or not all(type(length) is int and 0 <= length < 2**63 for length in shape)
     ):
-        raise DataError(f"an array declares the shape {reprlib.repr(shape)}")
+        raise DataError(f"an array declares the shape {_shown(shape)}")
     return math.prod(shape)
 
 
@@ -104,7 +112,7 @@ def array_from_bytes(raw: object, dtype: object, shape: object, order: object = 
     size = _size(shape) * dtype.dtype.itemsize
     if size != len(raw) or (order != "C" and order != "F"):
         raise DataError(
-            f"an array declares the shape {reprlib.repr(shape)} of {dtype.dtype}, which is {size:.6g} bytes, but "
+            f"an array declares the shape {_shown(shape)} of {dtype.dtype}, which is {size:.6g} bytes, but "
             f"brings {len(raw)}"
         )
     values = np.frombuffer(raw, dtype.dtype) if size else np.zeros(0, dtype.dtype)
@@ -114,7 +122,7 @@ def array_from_bytes(raw: object, dtype: object, shape: object, order: object = 
 def reconstruct(kind: object, shape: object, code: object) -> PickledArray:
     """Stand in for numpy's ``_reconstruct``, which would allocate any shape it is told."""
     if kind is not ARRAY_TYPE or shape != (0,):
-        raise DataError(f"an array is announced with the shape {reprlib.repr(shape)}, where numpy always writes (0,)")
+        raise DataError(f"an array is announced with the shape {_shown(shape)}, where numpy always writes (0,)")
     return PickledArray()
 
 
