@@ -4,8 +4,8 @@ from pathlib import Path
 
 from mmdisentangle._core.errors import DataError
 from mmdisentangle.data.dataset import MultimodalDataset
+from mmdisentangle.data.readers._datasets import build
 from mmdisentangle.data.readers._names import shown, split_name
-from mmdisentangle.data.readers.data_file import build
 from mmdisentangle.data.readers.own import read_npz, read_own
 
 

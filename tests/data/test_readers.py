@@ -348,7 +348,14 @@ def change(key, value, split="train"):
         (change("text", lambda x: x[:0]), DataError, "'text' holds no sample"),
         (change("text", lambda x: x[..., :2]), DataError, "same number of features in every modality"),
         (change("audio_lengths", lambda x: [-1, *x[1:]]), DataError, "one integer of at least 0 per sample"),
-        (change("audio_lengths", lambda x: [0.5, *x[1:]]), DataError, "must be integers"),
+        (change("audio_lengths", lambda x: [0.5, *x[1:]]), DataError, "one integer of at least 0 per sample"),
+        (change("audio_lengths", lambda x: [np.inf, *x[1:]]), DataError, "one integer of at least 0 per sample"),
+        (change("audio_lengths", lambda x: np.array([2**63] * 24, np.uint64)), DataError, "one integer of at least 0"),
+        (
+            change("regression_labels", lambda x: x.astype(float) * 1e300),
+            DataError,
+            "holds 24 values that are NaN or infinite",
+        ),
         (change("regression_labels", lambda x: x * np.nan), DataError, "holds 24 values that are NaN or infinite"),
         (change("acoustic", lambda x: 0), DataError, "'audio' is there twice"),
         (
@@ -358,19 +365,26 @@ def change(key, value, split="train"):
         ),
         (lambda content: content.update(dev=content["valid"]), DataError, "two validation splits"),
         (lambda content: content.update(test=3), DataError, "test: expected a dict of arrays, got a int"),
-        (lambda content: [part.pop("regression_labels") for part in content.values()] and None, None, ""),
     ],
 )
 def test_contradictions_get_one_clear_sentence(tmp_path, apply, error, message):
     content = mmsa_content(record())
     apply(content)
-    if error is None:
-        assert save(tmp_path, content).findings["target"] == "classification_labels"
-        return
     with pytest.raises(error, match=message) as caught:
         save(tmp_path, content)
     assert "\n" not in str(caught.value)
     assert "own.pkl" in str(caught.value)
+
+
+def test_the_target_is_the_first_that_every_split_has(tmp_path):
+    content = mmsa_content(record())
+    del content["test"]["regression_labels"]
+    data = save(tmp_path, content)
+    assert (data.findings["target"], data.splits["train"].task) == ("classification_labels", "classification")
+    for part in content.values():
+        del part["classification_labels"], part["annotations"]
+    with pytest.raises(DataError, match="no target is in every split; expected regression_labels"):
+        save(tmp_path, content)
 
 
 def test_a_misspelled_key_is_a_warning(tmp_path):
@@ -444,7 +458,7 @@ def slow_window(mask, declared):
 def test_windows_against_a_slow_search(mask, declared):
     x = np.array(mask, np.float32)[None, :, None]
     lengths = {} if declared is None else {"a": np.array([declared])}
-    found = find_windows("here", RawSplit({"a": x}, {}, lengths), padded=True)[0]["a"]
+    found = find_windows("here", RawSplit({"a": x}, {}, lengths), padded=True)["a"]
     (start, stop), beyond = slow_window(mask, declared)
     assert (found.start[0], found.stop[0], found.beyond[0]) == (start, stop, beyond)
     assert found.too_long == (declared is not None and declared > len(mask))
@@ -453,6 +467,25 @@ def test_windows_against_a_slow_search(mask, declared):
 def test_a_draw_between_two_places_goes_the_way_of_the_other_samples():
     # Two real frames of four, declared as three: first or last frames fit sample 0 equally well.
     mask = np.array([[0, 1, 1, 0], [0, 1, 1, 1], [0, 1, 1, 1]], np.float32)
-    found = find_windows("here", RawSplit({"a": mask[:, :, None]}, {}, {"a": np.array([3, 3, 3])}), padded=True)[0]["a"]
+    found = find_windows("here", RawSplit({"a": mask[:, :, None]}, {}, {"a": np.array([3, 3, 3])}), padded=True)["a"]
     assert found.start.tolist() == [1, 1, 1]
     assert found.padding == "left"
+
+
+def test_modalities_of_equal_length_are_not_aligned_where_the_others_differ(tmp_path):
+    """MulT pads audio and vision of MOSEI to 500 frames each, and they are not aligned."""
+    frames = {"text": 3, "audio": 6, "vision": 6}
+    written = research_files.write_mult(tmp_path / "own.pkl", frames=frames)
+    for modalities in (None, ("audio", "vision")):
+        data = read_file(tmp_path / "own.pkl", modalities=modalities)
+        assert not data.findings["splits"]["train"]["aligned"]
+        for index, sample in enumerate(data.splits["train"]):
+            assert len(sample.inputs["audio"]) == len(written["train"].inputs["audio"][index])
+
+
+@pytest.mark.parametrize("labels", [[0, 10**9], [np.inf, 0.0], [0.5, 1.0]])
+def test_class_labels_that_are_none(tmp_path, labels):
+    content = mmsa_content(record({"train": 2}))
+    content["train"]["classification_labels"] = labels
+    with pytest.raises(DataError):
+        save(tmp_path, content, target="classification_labels")

@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import tracemalloc
+import warnings
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from mmdisentangle.data import read_file
 from mmdisentangle.data.readers._unpickle import read_pickle
-from mmdisentangle.errors import DataError, UnsafePickleError
+from mmdisentangle.errors import DataError, DataWarning, MMDisentangleError, UnsafePickleError
 from tests.data.research_files import mmsa_content, python2_pickle, record, with_numpy_names
 
 TOUCHED = "touched-by-a-pickle"
@@ -324,3 +325,7 @@ def test_damaged_pickles_give_a_data_error_or_data(tmp_path_factory, name, data)
     path.write_bytes(bytes(raw))
     with contextlib.suppress(DataError):
         read_pickle(path)
+    # What a damaged pickle still says may be wrong in every other way, and is told in an error of the library too.
+    with contextlib.suppress(MMDisentangleError), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)
+        read_file(path)

@@ -24,6 +24,9 @@ class LongText:
     def __init__(self, raw: memoryview) -> None:
         self.raw = raw
 
+    def __len__(self) -> int:
+        return len(self.raw)
+
 
 class PickledDtype:
     """A numpy dtype under construction: numbers and texts only, no structures, no metadata."""

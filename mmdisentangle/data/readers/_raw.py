@@ -23,6 +23,7 @@ class RawSplit:
         targets: every target that the file has, ``[N, ...]``.
         lengths: the declared number of real frames of each sample, where the file declares it.
         ids, groups, raw_text: one text per sample.
+        aligned: whether frame t is the same word in all modalities.
         left_out: what else is there, and why it is not read.
         unreadable: modalities that cannot be read as sequences, and why; an error only where one of them is wanted.
     """
@@ -33,6 +34,7 @@ class RawSplit:
     ids: list[str] | None = None
     groups: list[str] | None = None
     raw_text: list[str] | None = None
+    aligned: bool = False
     left_out: dict[str, str] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
 

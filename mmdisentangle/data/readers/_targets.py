@@ -11,6 +11,9 @@ from mmdisentangle._core.errors import DataError, SettingError, nearest_names
 from mmdisentangle.data.dataset import Task
 from mmdisentangle.data.readers._raw import Array, RawFile
 
+# More are a mistake, the numbers of samples for instance.
+_MOST_CLASSES = 10**6
+
 
 @dataclass(frozen=True)
 class Target:
@@ -60,13 +63,15 @@ def _numbers(where: str, name: str, task: Task, target: Array) -> Tensor:
         raise DataError(f"{where}: the target {name!r} must hold numbers for a {task}, got {target.dtype}.")
     if target.ndim > 2:
         raise DataError(f"{where}: the target {name!r} must have shape [N] or [N, outputs], got {list(target.shape)}.")
+    with np.errstate(over="ignore"):
+        target = np.array(target, dtype=np.float32)
     bad = int((~np.isfinite(target)).sum())
     if bad:
         raise DataError(
             f"{where}: the target {name!r} holds {bad} values that are NaN or infinite; no rule can say what they "
             "should be, so leave those samples out."
         )
-    return torch.from_numpy(np.array(target, dtype=np.float32))
+    return torch.from_numpy(target)
 
 
 def _classes(
@@ -84,6 +89,11 @@ def _classes(
     found = {value for values in listed.values() for value in values}
     if not all(isinstance(value, int) for value in found):
         order: list[Any] = list(names or sorted(map(str, found)))
+    elif max(found) - min(found) > _MOST_CLASSES:
+        raise DataError(
+            f"{where}: the target {name!r} holds {min(found)} to {max(found)} as class indices; classes "
+            "are counted from 0."
+        )
     elif min(found) < 0:
         # SIMS counts -1, 0, 1.
         order, names = sorted(found), names or tuple(str(value) for value in sorted(found))

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from mmdisentangle._core.errors import DataError, UnsafePickleError
+from mmdisentangle.data.readers._pickled_tree import resolve
 from mmdisentangle.data.readers._pickled_values import PERMITTED, LongText, Name, PickledArray, PickledDtype, key
 
 # Longer bytes are views of the mapped file; as a rule they are arrays.
 _LONG = 4096
-_DEEPEST = 64
-_ATOMS = frozenset({str, bytes, int, float, bool, type(None)})
+_SIZED = (str, bytes, memoryview, LongText, list, tuple)
 _STRING = re.compile(rb"(?:[^\\]++|\\(?:[\\'\"nrt]|x[0-9a-fA-F]{2}))*+", re.DOTALL)
 _MALFORMED = (IndexError, KeyError, TypeError, ValueError, OverflowError, struct.error, RecursionError)
 
@@ -42,7 +42,7 @@ def read_pickle(path: Path) -> Any:
             raise DataError(f"{path} is empty.") from error
     machine = _Machine(content)
     try:
-        return _resolve(machine.run(), {}, 0)
+        return resolve(machine.run())
     except UnsafePickleError as error:
         raise UnsafePickleError(f"{path} is refused, and nothing in it was run: {error}.") from None
     except DataError as error:
@@ -200,7 +200,7 @@ class _Machine:
         arguments, name = self.stack.pop(), self.stack.pop()
         if type(name) is not Name or name.call is None or type(arguments) is not tuple:
             raise UnsafePickleError(f"it calls a {type(name).__name__}, which is not one of the permitted functions")
-        self.pay(sum(8 * len(part) for part in arguments if isinstance(part, str | bytes | memoryview | list | tuple)))
+        self.pay(sum(8 * len(part) for part in arguments if isinstance(part, _SIZED)))
         self.stack.append(name.call(*arguments))
 
     def build(self) -> None:
@@ -229,40 +229,6 @@ class _Machine:
 
 def _pairs(items: list[Any]) -> dict[Any, Any]:
     return {key(name): value for name, value in zip(items[::2], items[1::2], strict=True)}
-
-
-def _resolve(value: Any, done: dict[int, Any], depth: int) -> Any:
-    """Replace arrays under construction by arrays, each object once however often it occurs."""
-    if type(value) in _ATOMS:
-        return value
-    if id(value) in done:
-        if done[id(value)] is None:
-            raise DataError("something contains itself")
-        return done[id(value)]
-    if depth > _DEEPEST:
-        raise DataError(f"containers are nested more than {_DEEPEST} deep")
-    done[id(value)] = None
-    done[id(value)] = result = _resolve_new(value, lambda part: _resolve(part, done, depth + 1))
-    return result
-
-
-def _resolve_new(value: Any, resolve: Callable[[Any], Any]) -> Any:
-    kind = type(value)
-    if kind is dict:
-        return {name: resolve(part) for name, part in value.items()}
-    if kind is list:
-        return [resolve(part) for part in value]
-    if kind is tuple:
-        return tuple(resolve(part) for part in value)
-    if kind is PickledArray:
-        return value.fill(resolve)
-    if kind is memoryview:
-        return bytes(value)
-    if kind is LongText:
-        return str(value.raw, "latin1")
-    if kind in (Name, PickledDtype):
-        raise DataError("it holds a type where data should be")
-    return value
 
 
 def _push(value: Callable[[_Machine], Any]) -> Callable[[_Machine], None]:

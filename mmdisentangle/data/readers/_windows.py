@@ -40,24 +40,27 @@ class Windows:
         return "mixed" if left and right else "left" if left else "right" if right else "none"
 
 
-def find_windows(where: str, split: RawSplit, *, padded: bool) -> tuple[dict[str, Windows], bool]:
-    """Return the real frames of every modality, and whether the modalities are aligned frame by frame.
+def is_aligned(split: RawSplit, modalities: Sequence[str]) -> bool:
+    """Tell whether frame t is the same word in all modalities: they have equal lengths, and none is declared."""
+    totals = [[x.shape[:1] for x in split.inputs[name]] for name in modalities if name in split.inputs]
+    return len(totals) > 1 and not split.lengths and all(total == totals[0] for total in totals)
 
-    Modalities of equal lengths without declared ones are aligned: frame t is the same word in all of them, so they are
-    cut at the same frames, where the first of them begins and the last of them ends.
+
+def find_windows(where: str, split: RawSplit, *, padded: bool) -> dict[str, Windows]:
+    """Return the real frames of every modality.
+
+    Aligned modalities are cut at the same frames, where the first of them begins and the last of them ends.
     """
     real = {name: [(x != 0).any(1) for x in sequences] for name, sequences in split.inputs.items()}
     if not padded:
-        return {name: _whole(where, name, masks, split.lengths.get(name)) for name, masks in real.items()}, False
-    totals = [[len(mask) for mask in masks] for masks in real.values()]
-    aligned = len(real) > 1 and not split.lengths and all(total == totals[0] for total in totals)
-    if aligned:
+        return {name: _whole(where, name, masks, split.lengths.get(name)) for name, masks in real.items()}
+    if split.aligned:
         together = [np.logical_or.reduce(masks) for masks in zip(*real.values(), strict=True)]
-        return {name: _found(masks, together) for name, masks in real.items()}, True
+        return {name: _found(masks, together) for name, masks in real.items()}
     return {
         name: _declared(where, name, masks, split.lengths[name]) if name in split.lengths else _found(masks, masks)
         for name, masks in real.items()
-    }, False
+    }
 
 
 def _whole(where: str, name: str, masks: Sequence[Array], declared: Array | None) -> Windows:
@@ -105,11 +108,11 @@ def _declared(where: str, name: str, masks: Sequence[Array], declared: Array) ->
 
 def check_lengths(where: str, name: str, declared: Array) -> Array:
     """Return declared lengths as integers."""
-    if declared.ndim != 1 or declared.dtype.kind not in "iuf" or not bool((declared >= 0).all()):
-        raise DataError(f"{where}: the lengths of {name!r} must be one integer of at least 0 per sample.")
-    if declared.dtype.kind == "f" and not bool((declared == np.floor(declared)).all()):
-        raise DataError(f"{where}: the lengths of {name!r} must be integers.")
-    return declared.astype(np.int64)
+    if declared.ndim == 1 and declared.dtype.kind in "iuf":
+        numbers = declared.astype(np.float64)
+        if bool(((numbers >= 0) & (numbers < 2**53) & (numbers == np.floor(numbers))).all()):
+            return numbers.astype(np.int64)
+    raise DataError(f"{where}: the lengths of {name!r} must be one integer of at least 0 per sample.")
 
 
 def length_table(lengths: Array) -> Mapping[str, float] | None:

@@ -75,7 +75,7 @@ def _read_split(where: str, samples: Sequence[Any], embeddings: Array | None) ->
         columns["vision"].append(_array(at, "visual", features[1]))
         columns["audio"].append(_array(at, "acoustic", features[2]))
         if len(features) == 4:
-            columns["words"].append(" ".join(as_text(word) for word in np.atleast_1d(features[3]).tolist()))
+            columns["words"].append(_spoken(features[3]))
         columns["label"].append(_array(at, "label", label).reshape(-1))
         columns["segment"].append(as_text(segment))
     if len({len(label) for label in columns["label"]}) > 1:
@@ -109,6 +109,11 @@ def _words(where: str, words: Any, embeddings: Array | None) -> Array:
         raise DataError(f"{where}: the words must be indices in 0..{len(embeddings) - 1}, the rows of embeddings.")
     vectors: Array = embeddings[array]
     return vectors
+
+
+def _spoken(words: Any) -> str:
+    listed = words.tolist() if isinstance(words, np.ndarray) else words
+    return " ".join(map(as_text, listed)) if isinstance(listed, list | tuple) else as_text(listed)
 
 
 def _array(where: str, name: str, value: Any) -> Array:

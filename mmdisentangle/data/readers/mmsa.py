@@ -79,7 +79,7 @@ def _lengths_from_mask(inputs: Mapping[str, Any], lengths: dict[str, Array], tex
 def _target(where: str, name: str, value: Any) -> Array:
     target = as_array(where, name, value)
     if _TASKS[name] == "classification" and target.dtype.kind == "f":
-        if not bool((target == np.floor(target)).all()):
+        if not bool((np.isfinite(target) & (target == np.floor(target))).all()):
             raise DataError(f"{where}: {name!r} must hold whole numbers for a classification.")
         return target.astype(np.int64)
     return target

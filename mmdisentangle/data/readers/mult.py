@@ -55,6 +55,6 @@ def _read_split(where: str, part: Any) -> RawSplit:
 
 def _from_one_hot(where: str, labels: Array) -> Array:
     """``[N, labels, (no, yes)]`` to ``[N, labels]`` of 0 and 1."""
-    if labels.ndim != 3 or not bool(((labels == 0) | (labels == 1)).all() and (labels.sum(-1) == 1).all()):
+    if labels.ndim != 3 or labels.shape[2] != 2 or not bool((labels[..., 0] != labels[..., 1]).all()):
         raise DataError(f"{where}: labels of shape {list(labels.shape)} must be one-hot pairs (no, yes).")
-    return labels[..., 1].astype(np.float32)
+    return (labels[..., 1] > labels[..., 0]).astype(np.float32)
