@@ -1,6 +1,7 @@
 """The reference model zoo: one file per paper, built from `mmdisentangle.nn`."""
 
 from mmdisentangle.models._early_fusion_settings import EarlyFusionSettings
+from mmdisentangle.models._export import export_onnx, export_program
 from mmdisentangle.models._late_fusion_settings import LateFusionSettings
 from mmdisentangle.models._mea_settings import MEASettings
 from mmdisentangle.models._misa_settings import MISASettings
@@ -40,6 +41,8 @@ __all__ = [
     "RTILOutput",
     "RTILSettings",
     "create_model",
+    "export_onnx",
+    "export_program",
     "list_models",
     "load_pretrained",
 ]

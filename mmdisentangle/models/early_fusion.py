@@ -82,6 +82,10 @@ class EarlyFusion(MultimodalModel):
     """
 
     model_name = "early_fusion"
+    paper = (
+        "Early fusion: all modalities side by side, one encoder. See Baltrušaitis, Ahuja and Morency, "
+        '"Multimodal Machine Learning: A Survey and Taxonomy", 2018, arXiv:1705.09406.'
+    )
     settings: EarlyFusionSettings
 
     def __init__(

@@ -82,6 +82,10 @@ class LateFusion(MultimodalModel):
     """
 
     model_name = "late_fusion"
+    paper = (
+        "Late fusion: an encoder per modality, joined at the end. See Baltrušaitis, Ahuja and Morency, "
+        '"Multimodal Machine Learning: A Survey and Taxonomy", 2018, arXiv:1705.09406.'
+    )
     settings: LateFusionSettings
 
     def __init__(

@@ -108,6 +108,10 @@ class MEA(MultimodalModel):
     """
 
     model_name = "mea"
+    paper = (
+        'Yang et al., "Asynchronous Multimodal Video Sequence Fusion via Learning Modality-Exclusive and '
+        '-Agnostic Representations", 2024, arXiv:2407.04955.'
+    )
     settings: MEASettings
 
     def __init__(

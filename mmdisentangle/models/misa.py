@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mmdisentangle._core.numerics import zero_where_invalid
+from mmdisentangle._core.numerics import without_autocast, zero_where_invalid
 from mmdisentangle.functional import masked_mean
 from mmdisentangle.models._inputs import resolve_inputs
 from mmdisentangle.models._misa_settings import MISAPreset, MISASettings
@@ -18,6 +18,7 @@ from mmdisentangle.nn import (
     OrthogonalityLoss,
     ReconstructionLoss,
     RecurrentUtteranceEncoder,
+    SharedPrivateCodes,
     SharedPrivateEncoder,
     TemporalConvEncoder,
     TransformerBlock,
@@ -107,6 +108,10 @@ class MISA(MultimodalModel):
     """
 
     model_name = "misa"
+    paper = (
+        'Hazarika, Zimmermann and Poria, "MISA: Modality-Invariant and -Specific Representations for '
+        'Multimodal Sentiment Analysis", 2020, arXiv:2005.03545.'
+    )
     settings: MISASettings
 
     def __init__(
@@ -184,7 +189,7 @@ class MISA(MultimodalModel):
             inputs, masks = self._packed(inputs, masks, here)
         # One frame per modality, which is there or not.
         vectors = {name: self._utterance(name, x, masks.get(name)).unsqueeze(1) for name, x in inputs.items()}
-        codes = self.codes(vectors, {name: exists.unsqueeze(1) for name, exists in here.items()})
+        codes = self._separated(vectors, {name: exists.unsqueeze(1) for name, exists in here.items()})
         shared, private, projected = ({n: x.squeeze(1) for n, x in code.items()} for code in codes)
         reconstruction = {
             name: zero_where_invalid(self.reconstructors[name](private[name] + shared[name]), here.get(name))
@@ -196,6 +201,13 @@ class MISA(MultimodalModel):
         ).flatten(1)
         prediction = self.task_term.in_units(self.head(fused))
         return MISAOutput(prediction, fused, shared, private, projected, reconstruction, here)
+
+    def _separated(self, vectors: Mapping[str, Tensor], exists: Mapping[str, Tensor]) -> SharedPrivateCodes:
+        """Codes in the precision of the weights: means over time differ little, and the terms look at differences."""
+        weight = self.codes.shared.weight
+        with without_autocast(weight):
+            codes: SharedPrivateCodes = self.codes({n: x.to(weight.dtype) for n, x in vectors.items()}, exists)
+        return codes
 
     def _utterance(self, name: str, x: Tensor, mask: Tensor | None) -> Tensor:
         """One vector ``[B, e_m]``."""

@@ -93,6 +93,7 @@ class MulT(MultimodalModel):
     """
 
     model_name = "mult"
+    paper = 'Tsai et al., "Multimodal Transformer for Unaligned Multimodal Language Sequences", 2019, arXiv:1906.00295.'
     settings: MulTSettings
 
     def __init__(

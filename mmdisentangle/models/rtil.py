@@ -121,6 +121,7 @@ class RTIL(MultimodalModel):
     """
 
     model_name = "rtil"
+    paper = '"Robust Temporal-Invariant Learning in Multimodal Disentanglement", 2024, arXiv:2409.00143.'
     settings: RTILSettings
 
     def __init__(

@@ -214,6 +214,8 @@ NO_CASE = {
     "models.RTILOutput": "the result of RTIL",
     "models.RTILSettings": "the settings of RTIL",
     "models.create_model": "builds the models",
+    "models.export_onnx": "writes a model to a file",
+    "models.export_program": "exports a model",
     "models.list_models": "names the models",
     "models.load_pretrained": "loads the models",
 }

@@ -13,7 +13,6 @@ LSTM = {
     "exports": NO_LSTM_COMPILER,
     "vmap": "torch has no batching rule for an LSTM",
 }
-OBJECTIVE = "reconstruction takes part in the objective only; see the objective cases"
 
 SMALL = {
     "late_fusion": {"hidden_features": 8, "head_features": 6, "encoder_blocks": 1, "encoder_kernel_size": 3},
@@ -109,12 +108,10 @@ CASES = [
     _model("late_fusion", "objective-classification", train=True, task="classification"),
     _model("early_fusion", "default"),
     _model("early_fusion", "objective", train=True, dropout=True, pooling="mean"),
-    _model("early_fusion", "checkpoint", checkpoint_activations=True, exempt=NO_HOOKS),
     _model("mult", "default"),
     _model("mult", "causal-last", causal=True, pooling="last"),
     _model("mult", "objective", train=True, dropout=True, attention_dropout=0.1, input_dropout={}),
-    _model("mult", "checkpoint", checkpoint_activations=True, exempt=NO_HOOKS),
-    _model("misa", "default", exempt={"parameters_learn": OBJECTIVE}),
+    _model("misa", "default"),
     _model(
         "misa",
         "objective",
@@ -132,8 +129,7 @@ CASES = [
         difference_form="correlation",
         exempt={"batch_independence": BATCH_STATISTIC},
     ),
-    _model("misa", "checkpoint", checkpoint_activations=True, exempt={"parameters_learn": OBJECTIVE, **NO_HOOKS}),
-    _model("misa", "lstm", temporal_encoder="lstm", exempt={"parameters_learn": OBJECTIVE, **LSTM}),
+    _model("misa", "lstm", temporal_encoder="lstm", exempt=LSTM),
 ]
 NO_CASE = {
     f"models.{CLASSES[name]}{part}": f"{what} {CLASSES[name]}"

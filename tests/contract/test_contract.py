@@ -44,13 +44,10 @@ COMPILED_AS_ANOTHER = {
     "models.LateFusion[concat]",
     "models.LateFusion[weighted]",
     "models.EarlyFusion[default]",
-    "models.EarlyFusion[checkpoint]",
     "models.MulT[default]",
     "models.MulT[causal-last]",
-    "models.MulT[checkpoint]",
     "models.MISA[default]",
     "models.MISA[objective-adversarial]",
-    "models.MISA[checkpoint]",
 }
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmdisentangle.models import create_model
+from mmdisentangle.models import create_model, list_models
 
 WIDTHS = {"text": 5, "audio": 3}
 SETTINGS = {
@@ -17,6 +17,10 @@ SETTINGS = {
         "psa_layers": 2,
         "hca_layers": 1,
     },
+    "misa": {"hidden_features": 8, "encoder_blocks": 1},
+    "mult": {"features": 8, "num_heads": 2, "cross_layers": 1, "memory_layers": 1},
+    "late_fusion": {"hidden_features": 8, "encoder_blocks": 1, "head_features": 6},
+    "early_fusion": {"hidden_features": 8, "encoder_blocks": 1, "head_features": 6},
 }
 # Batch size, and the lengths of the streams.
 SIZES = ((4, (7, 11)), (17, (10, 15)), (3, (21, 9)), (5, (6, 6)))
@@ -35,7 +39,7 @@ def batch(size, lengths):
 
 
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("name", ["rtil", "mea"])
+@pytest.mark.parametrize("name", list_models())
 def test_one_graph(name, masked):
     torch.manual_seed(0)
     model = create_model(name, modalities=WIDTHS, num_outputs=1, **SETTINGS[name]).eval()

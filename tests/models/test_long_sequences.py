@@ -14,6 +14,10 @@ WIDTHS = {"text": 6, "audio": 4, "vision": 5}
 SIZES = {
     "rtil": {"hidden_features": 16, "num_heads": 2},
     "mea": {"features": 16, "num_heads": 2, "hca_layers": 1, "window": 16},
+    "misa": {"hidden_features": 16},
+    "mult": {"features": 16, "num_heads": 2, "cross_layers": 1, "memory_layers": 1},
+    "late_fusion": {"hidden_features": 16},
+    "early_fusion": {"hidden_features": 16},
 }
 WHOLE_MAPS = {**SIZES["mea"], "window": None}
 
@@ -42,7 +46,7 @@ def step(name, frames, settings, *, masked=False, **options):
 @pytest.mark.parametrize(
     ("name", "settings"),
     [*SIZES.items(), ("mea", WHOLE_MAPS), ("mea", {**SIZES["mea"], "temporal_encoder": "lstm"})],
-    ids=["rtil", "mea", "mea-whole-maps", "mea-lstm"],
+    ids=[*SIZES, "mea-whole-maps", "mea-lstm"],
 )
 @pytest.mark.parametrize("masked", [False, True])
 def test_checkpointing_changes_no_bit(name, settings, masked):
@@ -53,8 +57,16 @@ def test_checkpointing_changes_no_bit(name, settings, masked):
 
 @pytest.mark.parametrize(
     ("name", "settings", "least"),
-    [("rtil", SIZES["rtil"], 2), ("mea", SIZES["mea"], 3), ("mea", WHOLE_MAPS, 2)],
-    ids=["rtil", "mea", "mea-whole-maps"],
+    [
+        ("rtil", SIZES["rtil"], 2),
+        ("mea", SIZES["mea"], 3),
+        ("mea", WHOLE_MAPS, 2),
+        ("misa", SIZES["misa"], 2),
+        ("mult", {**SIZES["mult"], "cross_layers": 4, "memory_layers": 4}, 2),
+        # Early fusion has one encoder, which its backward pass has to compute as a whole.
+        ("late_fusion", SIZES["late_fusion"], 2),
+    ],
+    ids=["rtil", "mea", "mea-whole-maps", "misa", "mult", "late_fusion"],
 )
 def test_checkpointing_takes_less_memory(name, settings, least):
     frames = 200 if settings is WHOLE_MAPS else 600
@@ -139,7 +151,7 @@ def test_presets_have_no_window():
 @pytest.mark.bad_input
 def test_bad_settings():
     for name in list_models():
-        with expect.error(SettingError, f"{name.upper()}: checkpoint_activations must be True or False", "1"):
+        with expect.error(SettingError, ": checkpoint_activations must be True or False", "1"):
             create_model(name, modalities=WIDTHS, checkpoint_activations=1)
     for psa_layers in (0, 2):
         with expect.error(SettingError, "MEA: window must be an integer of at least 0", "-1"):

@@ -13,7 +13,8 @@ WIDTHS = {"text": 4, "audio": 2, "vision": 3}
 @pytest.mark.bad_input
 @pytest.mark.parametrize("name", list_models())
 def test_bad_calls(name):
-    model, where = create_model(name, modalities=WIDTHS), name.upper()
+    model = create_model(name, modalities=WIDTHS)
+    where = type(model).__name__
     inputs = {modality: torch.randn(5, 9, width) for modality, width in WIDTHS.items()}
     with expect.error(ModalityError, f"{where}: inputs lacks 'audio'"):
         model({"text": inputs["text"], "vision": inputs["vision"]})

@@ -22,8 +22,8 @@ def saved(tmp_path):
     return tmp_path
 
 
-def test_two_files_of_the_hub_layout(saved):
-    assert sorted(path.name for path in saved.iterdir()) == ["config.json", "model.safetensors"]
+def test_files_of_the_hub_layout(saved):
+    assert sorted(path.name for path in saved.iterdir()) == ["README.md", "config.json", "model.safetensors"]
     config = json.loads((saved / "config.json").read_text())
     assert config["model"] == "rtil"
     assert config["modalities"] == {"text": 4, "audio": 3}
