@@ -32,7 +32,7 @@ from mmdisentangle.training import fit, load_config
 
 SAMPLES, FRAMES, BATCH = 200_000, 100, 256
 WIDTHS = {"motion": 16, "sound": 8}
-MODEL = {"hidden_features": 16, "num_heads": 2}
+MODEL = {"hidden_features": 8, "num_heads": 2, "encoder_blocks": 2}
 WORKERS = (0, 1, 2)
 SPARE = 2**30
 _MIB = 2**20
@@ -63,13 +63,15 @@ def size(folder: Path) -> int:
 
 def measure(folder: Path, workers: int) -> dict[str, Any]:
     """One epoch under the limit, in this process."""
+    # One thread computes, so that a loader process has a core where there are two.
+    torch.set_num_threads(1)
     data = load_shards(folder)
     settings = ["training.max_epochs=1", "training.accelerator=cpu", f"data.batch_size={BATCH}", "optim.lr=3e-3"]
     settings += [f"data.num_workers={workers}", *(f"model.{name}={value}" for name, value in MODEL.items())]
     config = load_config(overrides=settings)
     # Once around, so that everything is imported and the allocator has what it needs for a batch.
     fit(config, train=data.subset(range(2 * BATCH)))
-    before = _status(os.getpid(), "VmData")
+    before = _kibibytes(Path("/proc/self/status"), "VmData") * 1024
     limit = before + SPARE
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     peaks = _Peaks()
@@ -116,17 +118,19 @@ class _Peaks:
         while not self._over.wait(0.1):
             children = Path(f"/proc/{own}/task/{own}/children").read_text().split()
             processes = [own, *map(int, children)]
-            self.private = max(self.private, sum(_status(process, "RssAnon") for process in processes))
-            self.resident = max(self.resident, sum(_status(process, "VmRSS") for process in processes))
+            # Pages that processes share count once: a forked one begins with all of its parent's.
+            maps = [Path(f"/proc/{process}/smaps_rollup") for process in processes]
+            self.private = max(self.private, sum(_kibibytes(file, "Pss_Anon") for file in maps) * 1024)
+            self.resident = max(self.resident, sum(_kibibytes(file, "Pss") for file in maps) * 1024)
 
 
-def _status(process: int, key: str) -> int:
-    """Bytes, 0 of a process that has ended."""
+def _kibibytes(file: Path, key: str) -> int:
+    """A number of a file of the system; 0 where the process has ended."""
     try:
-        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+        lines = file.read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):
         return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith(f"{key}:")), 0) * 1024
+    return next((int(line.split()[1]) for line in lines if line.startswith(f"{key}:")), 0)
 
 
 def main() -> None:

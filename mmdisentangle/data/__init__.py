@@ -13,6 +13,7 @@ from mmdisentangle.data.shards import load_shards
 from mmdisentangle.data.split import train_validation_split
 from mmdisentangle.data.standardize import Standardizer
 from mmdisentangle.data.synthetic import SharedPrivateData, make_shared_private
+from mmdisentangle.data.text import with_text
 
 __all__ = [
     "AddNoise",
@@ -36,5 +37,6 @@ __all__ = [
     "make_shared_private",
     "read_file",
     "train_validation_split",
+    "with_text",
     "write_shards",
 ]

@@ -23,12 +23,14 @@ from mmdisentangle.functional.masked_pooling import masked_max, masked_mean, mas
 from mmdisentangle.functional.modality_graph_attention import ModalityGraphAttention, modality_graph_attention
 from mmdisentangle.functional.orthogonality import orthogonality
 from mmdisentangle.functional.predictive_attention import PredictiveAttention, predictive_attention
+from mmdisentangle.functional.segment_pooling import PooledSegments, pool_segments
 from mmdisentangle.functional.sinusoidal_positions import sinusoidal_positions
 from mmdisentangle.functional.temporal_graph_attention import temporal_graph_attention
 from mmdisentangle.functional.temporal_invariance import temporal_invariance
 
 __all__ = [
     "ModalityGraphAttention",
+    "PooledSegments",
     "PredictiveAttention",
     "attention_mask_to_mask",
     "central_moment_discrepancy",
@@ -51,6 +53,7 @@ __all__ = [
     "modality_graph_attention",
     "moment_distance",
     "orthogonality",
+    "pool_segments",
     "predictive_attention",
     "sinusoidal_positions",
     "temporal_graph_attention",

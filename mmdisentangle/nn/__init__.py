@@ -22,7 +22,10 @@ from mmdisentangle.nn.layers import (
     SharedPrivateCodes,
     SharedPrivateEncoder,
     TemporalConvEncoder,
+    TextEncoder,
+    TextFeatures,
     TransformerBlock,
+    encode_texts,
 )
 from mmdisentangle.nn.losses import (
     CentralMomentDiscrepancy,
@@ -63,5 +66,8 @@ __all__ = [
     "TemporalConvEncoder",
     "TemporalInvariantLoss",
     "TextDrivenFusion",
+    "TextEncoder",
+    "TextFeatures",
     "TransformerBlock",
+    "encode_texts",
 ]

@@ -23,6 +23,13 @@ def _cmd(x: Tensor, y: Tensor, mask_x: Tensor | None = None, mask_y: Tensor | No
     return functional.central_moment_discrepancy(x, y, mask=(mask_x, mask_y))
 
 
+def _pool_pairs(x: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Two real frames in a row make a segment."""
+    positions = torch.arange(x.shape[1]).expand(x.shape[:2]) if mask is None else functional.frame_positions(mask)
+    segments = positions // 2 if mask is None else torch.where(mask, positions // 2, -1)
+    return functional.pool_segments(x, segments.to(x.device), 4).values
+
+
 def _dependence(name: str, variant: str, **settings: Any) -> Case:
     """HSIC or CKA; the median distances are numbers to their gradient."""
     function = getattr(functional, name)
@@ -213,6 +220,11 @@ CASES = [
     ),
     *(_predictive(mode, window) for window in (None, 2) for mode in ("paper", "convex", "logit")),
     Case(
+        name="functional.pool_segments",
+        build=lambda: _pool_pairs,
+        arguments=(Frames("x", 4, mask="mask"),),
+    ),
+    Case(
         name="functional.sinusoidal_positions",
         build=lambda: partial(functional.sinusoidal_positions, features=4),
         arguments=(Samples("positions", 5),),
@@ -221,6 +233,7 @@ CASES = [
 ]
 
 NO_CASE = {
+    "functional.PooledSegments": "the result of pool_segments",
     "functional.PredictiveAttention": "the result of predictive_attention",
     "functional.attention_mask_to_mask": "converts masks; nothing to differentiate",
     "functional.frame_positions": "numbers the frames of a mask; nothing to differentiate",

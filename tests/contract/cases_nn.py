@@ -282,4 +282,7 @@ NO_CASE = {
     "nn.DiscriminatorOutput": "the result of ModalityDiscriminator",
     "nn.FusionOutput": "the result of TextDrivenFusion",
     "nn.SharedPrivateCodes": "the result of SharedPrivateEncoder",
+    "nn.TextEncoder": "reads strings through a tokenizer; tests/nn/layers/test_text_encoder.py has its own checks",
+    "nn.TextFeatures": "the result of TextEncoder",
+    "nn.encode_texts": "reads strings through a tokenizer, without gradient",
 }

@@ -13,6 +13,7 @@ from mmdisentangle.nn.layers.predictive_self_attention import PredictiveSelfAtte
 from mmdisentangle.nn.layers.recurrent_encoder import RecurrentEncoder
 from mmdisentangle.nn.layers.shared_private import SharedPrivateCodes, SharedPrivateEncoder
 from mmdisentangle.nn.layers.temporal_conv import TemporalConvEncoder
+from mmdisentangle.nn.layers.text_encoder import TextEncoder, TextFeatures, encode_texts
 from mmdisentangle.nn.layers.transformer_block import TransformerBlock
 from mmdisentangle.nn.layers.utterance_encoder import RecurrentUtteranceEncoder
 
@@ -36,5 +37,8 @@ __all__ = [
     "SharedPrivateCodes",
     "SharedPrivateEncoder",
     "TemporalConvEncoder",
+    "TextEncoder",
+    "TextFeatures",
     "TransformerBlock",
+    "encode_texts",
 ]
