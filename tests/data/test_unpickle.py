@@ -96,6 +96,7 @@ def test_python_2(tmp_path):
     assert found["s"] == ["café", "abc", "ÿ" * 5000]
     # Protocol 0, the default of Python 2.
     assert load(tmp_path, b"(dp0\nS'caf\\xe9'\np1\n(lp2\nI01\naI-5\naL12L\naF1.5\nas.") == {"café": [True, -5, 12, 1.5]}
+    assert [type(value) for value in load(tmp_path, b"(lp0\nI01\naI1\na.")] == [bool, int]
     assert load(tmp_path, b"c__builtin__\nset\n((lI1\natR.") == {1}
 
 
@@ -296,6 +297,8 @@ def test_bombs_stay_within_a_limit_of_the_operating_system(tmp_path):
         (b"\x80\x07N.", "protocol 7"),
         (b"\x80\x04\xff.", "0xff is no instruction"),
         (pickle.dumps(mmsa_content(record()))[:-2000], "cut off"),
+        (b"\x80\x02X\xff\x00\x00\x00abc.", "255 bytes should follow and 4 are left: the file is cut off"),
+        (b"]" * 200 + b"a" * 199 + b".", "nested more than 64 deep"),
         (b"\x80\x04h\x05.", "makes no sense at byte 4 of 5"),
     ],
 )

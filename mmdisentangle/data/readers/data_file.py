@@ -86,6 +86,16 @@ def read_file(
 
     Warns:
         DataWarning: values that were replaced, cut off or left out, with their number.
+
+    Example:
+        >>> import numpy as np, pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "own.npz"
+        >>> np.savez(path, task=np.array("regression"), train_a=np.ones((2, 3, 1)), train_target=np.zeros(2))
+        >>> data = read_file(path)
+        >>> data.format, data.splits["train"].modalities
+        ('npz', {'a': 1})
+        >>> data.findings["splits"]["train"]["modalities"]["a"]["lengths"]
+        {'min': 3, 'median': 3.0, 'max': 3}
     """
     path = Path(path)
     check_choice("read_file", "nonfinite", nonfinite, NONFINITE)
