@@ -281,7 +281,8 @@ def test_misa_folder(tmp_path):
     data = read_file(tmp_path)
     assert_same(data, written)
     assert data.findings["targets"] == ["sentiment", "emotions", "labels"]
-    assert read_file(tmp_path, target="emotions").splits["test"].num_outputs == 6
+    emotions = read_file(tmp_path, target="emotions").splits["test"].targets.numpy()
+    np.testing.assert_array_equal(emotions, np.abs(written["test"].target)[:, None].repeat(6, 1))
     assert read_file(tmp_path / "dev.pkl").splits.keys() == {"validation"}
 
 
