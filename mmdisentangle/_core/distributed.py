@@ -66,13 +66,14 @@ def mean_over_processes(means: Tensor, counts: Tensor) -> Tensor:
     if world_size() == 1:
         return means
     counts = counts.to(means.dtype)
-    sums, counts = sum_over_processes(torch.stack((means * counts, counts)))
-    return sums / torch.where(counts > 0, counts, torch.ones_like(counts))
+    sums, counts = sum_over_processes(torch.stack((means * counts, counts))).unbind()
+    return sums.div(torch.where(counts > 0, counts, torch.ones_like(counts)))
 
 
 def count_rows(x: Tensor, mask: Tensor | None) -> Tensor:
     """Number of valid rows of ``x [..., D]``; ``mask`` is boolean and has the leading axes, None means that all are."""
-    return x.new_full((), x[..., 0].numel()) if mask is None else mask.sum()
+    count: Tensor = x.new_full((), x[..., 0].numel()) if mask is None else mask.sum()
+    return count
 
 
 def gather_samples(x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:

@@ -40,7 +40,8 @@ class Predictions:
         """Return the scores named, or the task's usual ones, see `TaskScores`. Raises DataError without targets."""
         if self.target is None:
             raise DataError("Predictions.scores: the samples have no target to compare with.")
-        scores = TaskScores(self.task, self.prediction.shape[-1], metrics)
+        # Whoever holds all predictions needs none of another process.
+        scores = TaskScores(self.task, self.prediction.shape[-1], metrics, sync=False)
         scores.update(self.prediction, self.target)
         return {name: float(value) for name, value in scores.compute().items()}
 

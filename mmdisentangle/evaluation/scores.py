@@ -25,22 +25,26 @@ METRIC_SETS = {
 }
 METRIC_SETS["mosei"] = METRIC_SETS["mosi"]
 
-_METRICS: dict[str, dict[str, Callable[[int], Metric]]] = {
+_METRICS: dict[str, dict[str, Callable[..., Metric]]] = {
     "classification": {
-        "accuracy": lambda count: MulticlassAccuracy(count, average="micro"),
-        "macro_f1": lambda count: MulticlassF1Score(count, average="macro"),
-        "weighted_f1": lambda count: MulticlassF1Score(count, average="weighted"),
-        "balanced_accuracy": lambda count: MulticlassAccuracy(count, average="macro"),
+        "accuracy": lambda count, **o: MulticlassAccuracy(count, average="micro", **o),
+        "macro_f1": lambda count, **o: MulticlassF1Score(count, average="macro", **o),
+        "weighted_f1": lambda count, **o: MulticlassF1Score(count, average="weighted", **o),
+        "balanced_accuracy": lambda count, **o: MulticlassAccuracy(count, average="macro", **o),
     },
     "multilabel": {
         # torchmetrics takes one label for a binary problem.
-        "macro_f1": lambda count: BinaryF1Score() if count == 1 else MultilabelF1Score(count, average="macro"),
-        "micro_f1": lambda count: BinaryF1Score() if count == 1 else MultilabelF1Score(count, average="micro"),
+        "macro_f1": lambda count, **o: (
+            BinaryF1Score(**o) if count == 1 else MultilabelF1Score(count, average="macro", **o)
+        ),
+        "micro_f1": lambda count, **o: (
+            BinaryF1Score(**o) if count == 1 else MultilabelF1Score(count, average="micro", **o)
+        ),
     },
     "regression": {
-        "mae": lambda count: MeanAbsoluteError(),
+        "mae": lambda count, **o: MeanAbsoluteError(**o),
         "pearson": PearsonCorrCoef,
-        **{name: (lambda count, make=make: make()) for name, make in SENTIMENT.items() if name != "mae"},  # type: ignore[misc]
+        **{name: (lambda count, make=make, **o: make(**o)) for name, make in SENTIMENT.items() if name != "mae"},  # type: ignore[misc]
     },
 }
 _DEFAULTS = {"classification": ("accuracy", "macro_f1"), "multilabel": ("macro_f1",), "regression": ("mae", "pearson")}
@@ -103,6 +107,7 @@ class TaskScores(nn.Module):
         task: kind of target.
         num_outputs: number of classes, labels or regression outputs.
         metrics: names of scores, or of the sets ``"mosi"``, ``"mosei"`` and ``"sims"``; the task's usual ones if None.
+        sync: where there are several processes, put the batches of all of them together.
 
     Raises:
         UnknownNameError, SettingError: a score that the task does not have.
@@ -114,11 +119,15 @@ class TaskScores(nn.Module):
         {'acc2_has0': 0.6667, 'acc2_non0': 0.5}
     """
 
-    def __init__(self, task: Task, num_outputs: int, metrics: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, task: Task, num_outputs: int, metrics: Sequence[str] | None = None, *, sync: bool = True
+    ) -> None:
         super().__init__()
         self.task = task
         self.names = resolve_metrics(task, num_outputs, metrics)
-        chosen: dict[str, Metric | MetricCollection] = {name: _METRICS[task][name](num_outputs) for name in self.names}
+        chosen: dict[str, Metric | MetricCollection] = {
+            name: _METRICS[task][name](num_outputs, sync_on_compute=sync) for name in self.names
+        }
         # Without groups: scores whose states happen to agree after one batch may part later.
         self.metrics = MetricCollection(chosen, compute_groups=False)
 

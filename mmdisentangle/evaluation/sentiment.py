@@ -22,13 +22,14 @@ class CutAccuracy(MulticlassAccuracy):
         cut: function from sentiments to class indices.
         num_classes: number of classes.
         skip_zero: leave out samples whose true sentiment is exactly 0.
+        **options: of every torchmetrics metric.
 
     Numerics:
         A NaN prediction is a wrong one. Without a sample to judge, the score is NaN.
     """
 
-    def __init__(self, cut: Cut, num_classes: int, *, skip_zero: bool = False) -> None:
-        super().__init__(num_classes, average="micro", validate_args=False)
+    def __init__(self, cut: Cut, num_classes: int, *, skip_zero: bool = False, **options: Any) -> None:
+        super().__init__(num_classes, average="micro", validate_args=False, **options)
         self.cut, self.skip_zero = cut, skip_zero
 
     def update(self, preds: Tensor, target: Tensor) -> None:
@@ -46,8 +47,8 @@ class CutAccuracy(MulticlassAccuracy):
 class CutF1(MulticlassF1Score):
     """F1 of each class, averaged with the number of true samples as weights; arguments as of `CutAccuracy`."""
 
-    def __init__(self, cut: Cut, num_classes: int, *, skip_zero: bool = False) -> None:
-        super().__init__(num_classes, average="weighted", validate_args=False)
+    def __init__(self, cut: Cut, num_classes: int, *, skip_zero: bool = False, **options: Any) -> None:
+        super().__init__(num_classes, average="weighted", validate_args=False, **options)
         self.cut, self.skip_zero = cut, skip_zero
 
     def update(self, preds: Tensor, target: Tensor) -> None:
@@ -65,8 +66,8 @@ class CutF1(MulticlassF1Score):
 class ClippedMeanAbsoluteError(MeanAbsoluteError):
     """Mean absolute error after predictions and truth have been clipped to ``-limit..limit``."""
 
-    def __init__(self, limit: float) -> None:
-        super().__init__()
+    def __init__(self, limit: float, **options: Any) -> None:
+        super().__init__(**options)
         self.limit = limit
 
     def update(self, preds: Tensor, target: Tensor) -> None:
@@ -78,8 +79,8 @@ class ClippedMeanAbsoluteError(MeanAbsoluteError):
 class ClippedPearson(PearsonCorrCoef):
     """Pearson correlation after predictions and truth have been clipped to ``-limit..limit``."""
 
-    def __init__(self, limit: float) -> None:
-        super().__init__()
+    def __init__(self, limit: float, **options: Any) -> None:
+        super().__init__(**options)
         self.limit = limit
 
     def update(self, preds: Tensor, target: Tensor) -> None:
@@ -123,21 +124,21 @@ class Intervals:
 
 _SIMS_2, _SIMS_3, _SIMS_5 = Intervals(0.0), Intervals(-0.1, 0.1), Intervals(-0.7, -0.1, 0.1, 0.7)
 
-SENTIMENT: dict[str, Callable[[], Metric]] = {
-    "acc2_has0": lambda: CutAccuracy(at_least_zero, 2),
-    "f1_has0": lambda: CutF1(at_least_zero, 2),
-    "acc2_non0": lambda: CutAccuracy(above_zero, 2, skip_zero=True),
-    "f1_non0": lambda: CutF1(above_zero, 2, skip_zero=True),
-    "acc5": lambda: CutAccuracy(Rounded(2), 5),
-    "acc7": lambda: CutAccuracy(Rounded(3), 7),
+SENTIMENT: dict[str, Callable[..., Metric]] = {
+    "acc2_has0": lambda **o: CutAccuracy(at_least_zero, 2, **o),
+    "f1_has0": lambda **o: CutF1(at_least_zero, 2, **o),
+    "acc2_non0": lambda **o: CutAccuracy(above_zero, 2, skip_zero=True, **o),
+    "f1_non0": lambda **o: CutF1(above_zero, 2, skip_zero=True, **o),
+    "acc5": lambda **o: CutAccuracy(Rounded(2), 5, **o),
+    "acc7": lambda **o: CutAccuracy(Rounded(3), 7, **o),
     "mae": MeanAbsoluteError,
     "corr": PearsonCorrCoef,
-    "sims_acc2": lambda: CutAccuracy(_SIMS_2, 2),
-    "sims_acc3": lambda: CutAccuracy(_SIMS_3, 3),
-    "sims_acc5": lambda: CutAccuracy(_SIMS_5, 5),
-    "sims_f1": lambda: CutF1(_SIMS_2, 2),
-    "sims_mae": lambda: ClippedMeanAbsoluteError(1.0),
-    "sims_corr": lambda: ClippedPearson(1.0),
+    "sims_acc2": lambda **o: CutAccuracy(_SIMS_2, 2, **o),
+    "sims_acc3": lambda **o: CutAccuracy(_SIMS_3, 3, **o),
+    "sims_acc5": lambda **o: CutAccuracy(_SIMS_5, 5, **o),
+    "sims_f1": lambda **o: CutF1(_SIMS_2, 2, **o),
+    "sims_mae": lambda **o: ClippedMeanAbsoluteError(1.0, **o),
+    "sims_corr": lambda **o: ClippedPearson(1.0, **o),
 }
 
 

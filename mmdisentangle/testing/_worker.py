@@ -4,6 +4,7 @@ import sys
 import traceback
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import distributed
@@ -22,6 +23,7 @@ def main(folder: Path, rank: int, world_size: int) -> None:
         for line in sys.stdin:
             number = line.strip()
             function, arguments = torch.load(folder / f"job-{number}.pt", weights_only=False)
+            outcome: tuple[Any, str | None]
             try:
                 outcome = (function(*arguments[rank]), None)
             except Exception:

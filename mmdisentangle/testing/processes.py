@@ -13,8 +13,7 @@ from typing import Any
 
 import torch
 
-from mmdisentangle.testing import _worker
-
+_WORKER = "mmdisentangle.testing._worker"
 _TIMEOUT_S = 240
 _pools: dict[int, "_Pool"] = {}
 
@@ -67,7 +66,7 @@ class _Pool:
         }
         self.started = [
             subprocess.Popen(
-                [sys.executable, "-m", _worker.__name__, str(self.folder), str(rank), str(world_size)],
+                [sys.executable, "-m", _WORKER, str(self.folder), str(rank), str(world_size)],
                 env={**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,

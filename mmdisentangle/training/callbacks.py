@@ -1,11 +1,13 @@
 """Lightning callbacks: reversal strength, reproducible epochs, history, selection of the weights, resuming."""
 
 import math
+from functools import partial
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from mmdisentangle._core.errors import DtypeError, SettingError, nearest_names
 from mmdisentangle.evaluation.scores import is_better
@@ -161,8 +163,20 @@ class BestWeights(Checkpoint):
             trainer.should_stop = True
 
 
+class WholeCheckpoints(TorchCheckpointIO):
+    """Write a checkpoint whole or not at all."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write the checkpoint of the run folder, which is what ``path`` names."""
+        self.folder.write_checkpoint(partial(torch.save, checkpoint))
+
+
 class ResumeCheckpoint(Checkpoint):
-    """Write one file after every epoch, complete or not at all.
+    """Save after every epoch, by `WholeCheckpoints`.
 
     It must be the last callback, so that the file holds what the others have noted about the epoch.
     """
@@ -171,8 +185,5 @@ class ResumeCheckpoint(Checkpoint):
         self.folder = folder
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write beside, then rename: a process that is killed leaves the previous file."""
-        beside = self.folder.checkpoint.with_name(self.folder.checkpoint.name + ".part")
-        trainer.save_checkpoint(beside)
-        if trainer.is_global_zero:
-            self.folder.accept_checkpoint(beside)
+        """Save; sharded weights come together for it, so every process calls."""
+        trainer.save_checkpoint(self.folder.checkpoint)

@@ -33,6 +33,7 @@ from mmdisentangle.training.callbacks import (
     History,
     ResumeCheckpoint,
     ReversalSchedule,
+    WholeCheckpoints,
 )
 from mmdisentangle.training.config import Config
 from mmdisentangle.training.cost import Cost, CostMeter
@@ -121,7 +122,6 @@ def fit(
     name = model if isinstance(model, str) else getattr(model, "__qualname__", type(model).__qualname__)
     folder = None if out is None else RunFolder(Path(out))
     versions = {"mmdisentangle": mmdisentangle.__version__, "torch": torch.__version__}
-    history = History()
     with joined(config.training) as processes, isolate_rng(), quiet_lightning(), _scratch(folder) as scratch:
 
         def begin() -> Path | None:
@@ -130,46 +130,34 @@ def fit(
             resumed = folder.begin(config, describe(name, train, source, versions), overwrite=overwrite)
             return folder.find_checkpoint() if resumed else None
 
-        checkpoint = processes.on_first(begin)
         # Not before the run folder has agreed: splitting and building may take a while.
+        checkpoint = processes.on_first(begin)
+        history, meter = History(), CostMeter()
         parts = _prepare(config, train, validation)
         pl.seed_everything(config.seed % 2**32, workers=True, verbose=False)
         network = _build(config, model, parts.training, gather=processes.world_size > 1)
         selects = parts.validation is not None and config.training.selection == "best"
         best = BestWeights(config.training.monitor if selects else None, config.training.patience)
-        history, meter = History(), CostMeter()
         bar = [] if progress is False else [TrainingBar(name, None if progress is True else progress)]
         changes = compose([*([] if transform is None else [transform]), *_degradations(config)])
         trained = _train(
             config, network, parts, changes, [meter, history, best, *bar], processes, folder, scratch, checkpoint
         )
-        # Sharded weights need all processes once more.
         network.load_state_dict(best.weights or full_state(trained))
-    # From here on every process is on its own, and all do the same.
-    network.eval().cpu().requires_grad_(True)
-    scores, metrics = {}, config.training.metrics
-    if parts.validation is not None:
-        predicted = predict(network, parts.validation, batch_size=config.data.batch_size)
-        scores["validation"] = predicted.scores(metrics)
-    if test is not None:
-        predicted = predict(network, test, standardizer=parts.standardizer, batch_size=config.data.batch_size)
-        scores["test"] = predicted.scores(metrics)
-    assert best.epoch is not None
-    path = None if folder is None else folder.path
-    result = Result(
-        model=network,
-        standardizer=parts.standardizer,
-        scores=scores,
-        epoch=best.epoch,
-        history=history.rows,
-        cost=meter.cost(),
-        folder=path,
-    )
-    if folder is not None and processes.is_first:
-        sizes = {"training": parts.training, "validation": parts.validation, "test": test}
-        counts = {part: len(dataset or ()) for part, dataset in sizes.items()}
-        _write(config, folder, result, name, train, counts)
-    return result
+        network.eval().cpu().requires_grad_(True)
+        assert best.epoch is not None
+        epoch, path = best.epoch, None if folder is None else folder.path
+
+        def finish() -> dict[str, dict[str, float]]:
+            scores = _score(config, network, parts, test)
+            result = Result(network, parts.standardizer, scores, epoch, history.rows, meter.cost(), path)
+            if folder is not None:
+                sizes = {"training": parts.training, "validation": parts.validation, "test": test}
+                counts = {part: len(dataset or ()) for part, dataset in sizes.items()}
+                _write(config, folder, result, name, train, counts)
+            return scores
+
+        return Result(network, parts.standardizer, processes.on_first(finish), epoch, history.rows, meter.cost(), path)
 
 
 def _check_data(
@@ -287,11 +275,15 @@ def _train(
     if reversal is not None:
         chosen.append(ReversalSchedule(reversal))
     chosen += callbacks
+    options = processes.trainer_options(settings)
+    plugins = options.pop("plugins", [])
     if folder is not None:
         chosen.append(ResumeCheckpoint(folder))
+        plugins.append(WholeCheckpoints(folder))
     trainer = pl.Trainer(
         accelerator=settings.accelerator,
-        **processes.trainer_options(settings),
+        **options,
+        plugins=plugins,
         use_distributed_sampler=False,
         accumulate_grad_batches=settings.accumulate,
         precision=settings.precision,  # type: ignore[arg-type]
@@ -317,6 +309,17 @@ def _train(
         validation = share_loader(parts.validation, shares["val"], num_workers=workers)
     trainer.fit(module, training, validation, ckpt_path=checkpoint)
     return module.model
+
+
+def _score(
+    config: Config, network: nn.Module, parts: _Parts, test: MultimodalDataset | None
+) -> dict[str, dict[str, float]]:
+    size, metrics, scores = config.data.batch_size, config.training.metrics, {}
+    if parts.validation is not None:
+        scores["validation"] = predict(network, parts.validation, batch_size=size).scores(metrics)
+    if test is not None:
+        scores["test"] = predict(network, test, standardizer=parts.standardizer, batch_size=size).scores(metrics)
+    return scores
 
 
 def _write(

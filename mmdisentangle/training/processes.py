@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
-from lightning.pytorch.plugins.environments import TorchElasticEnvironment
-from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 from torch import Tensor, distributed, nn
 
 from mmdisentangle._core.errors import SettingError
@@ -58,9 +56,13 @@ class Processes:
         return result
 
     def trainer_options(self, training: TrainingConfig) -> dict[str, Any]:
-        """Return what Lightning's trainer must know."""
+        """Return what Lightning's trainer must know: ``devices`` and, for several, ``strategy`` and ``plugins``."""
         if self.world_size == 1:
             return {"devices": 1}
+        # Not above: who only starts the processes need not wait for Lightning.
+        from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+        from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
+
         strategy: DDPStrategy | ModelParallelStrategy
         if training.strategy == "fsdp":
             strategy = ModelParallelStrategy(

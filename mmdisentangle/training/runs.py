@@ -20,10 +20,10 @@ import math
 import os
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from torch import nn
 
@@ -117,16 +117,20 @@ class RunFolder:
         """Return the place of the latest checkpoint."""
         return self.path / "last.ckpt"
 
-    def accept_checkpoint(self, written: Path) -> None:
-        """Make a checkpoint that was written beside the latest one; that one is kept as the previous.
+    def write_checkpoint(self, write: Callable[[BinaryIO], object]) -> None:
+        """Write the latest checkpoint beside its place, then rename; the one before is kept as the previous.
 
         Whenever the process or the machine stops, one of the two is whole: the data reach the disk before the name.
         """
-        _flush(written)
+        beside = self.path / "last.ckpt.part"
+        with beside.open("wb") as stream:
+            write(stream)
+            stream.flush()
+            os.fsync(stream.fileno())
         if self.checkpoint.exists():
             self.checkpoint.replace(self.path / "previous.ckpt")
-        written.replace(self.checkpoint)
-        _flush(self.path)
+        beside.replace(self.checkpoint)
+        _flush_names(self.path)
 
     def find_checkpoint(self) -> Path:
         """Return the latest checkpoint that is whole, by its checksums.
@@ -251,9 +255,11 @@ def fingerprint(dataset: MultimodalDataset) -> str:
     return digest.hexdigest()
 
 
-def _flush(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+def _flush_names(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk; Windows, which opens no folders, sees to it itself."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -113,7 +113,7 @@ def share_loader(
         batch_sampler=_EpochKeys(sampler),
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
-        collate_fn=dataset.collate if sampler.world_size == 1 else partial(_collate_alike, dataset),
+        collate_fn=partial(_collate_with_frames, dataset),
         # A loader draws a number for worker processes, from the global state if it has no generator of its own.
         generator=torch.Generator(),
     )
@@ -154,8 +154,12 @@ class _EpochSamples(Dataset[MultimodalSample]):
         return self.transform(sample, generator)
 
 
-def _collate_alike(dataset: MultimodalDataset, samples: list[MultimodalSample]) -> MultimodalBatch:
-    """Collate so that all processes run the same layers: a modality that nobody of a share has gets a padded frame."""
+def _collate_with_frames(dataset: MultimodalDataset, samples: list[MultimodalSample]) -> MultimodalBatch:
+    """Collate, with a padded frame for a modality that no sample has.
+
+    So every process runs the same layers, and every parameter has a gradient in every step, if only of zeros: for the
+    momentum of an optimiser that is not the same as having none.
+    """
     batch = dataset.collate(samples)
     short = {name: int(x.shape[1] == 0) for name, x in batch.inputs.items()}
     return replace(

@@ -46,7 +46,7 @@ class SeedsFolder:
                         f"run folder: {self.path} holds a finished series of runs; use --overwrite to replace it, "
                         "or another --out."
                     )
-                (self.path / "metrics.json").unlink()
+                (self.path / "metrics.json").unlink(missing_ok=True)
         self.path.mkdir(parents=True, exist_ok=True)
 
     def finish(self, scores: Mapping[int, Mapping[str, float | None]], *, title: str) -> dict[str, dict[str, float]]:

@@ -218,3 +218,59 @@ def test_fingerprint_sees_values_shapes_and_targets(make_data):
     changed[1].inputs["a"][0, 0] += 1
     assert fingerprint(data) != fingerprint(changed)
     assert fingerprint(data) != fingerprint(data.subset([0, 1, 2]))
+
+
+KILLER = """
+import json, os, random, signal, sys, time
+import torch
+from mmdisentangle.data import make_shared_private
+from mmdisentangle.training import RunFolder, fit, load_config
+from mmdisentangle.training.fitting import DisentanglementModule
+from tests.toy_model import ToyModel
+out, kills = sys.argv[1], int(sys.argv[2])
+data = make_shared_private(16, modalities={"a": 4, "b": 3}, lengths=4, task="classification").dataset
+# Weights, the best weights and two moments: a file of some 30 MB.
+settings = ["training.max_epochs=400", "training.accelerator=cpu", "model.hidden_features=60000", "model.dropout=0"]
+folder, part = RunFolder(__import__("pathlib").Path(out)), os.path.join(out, "last.ckpt.part")
+random.seed(0)
+hits, epochs = 0, []
+for _ in range(kills):
+    pid = os.fork()
+    if pid == 0:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        fit(load_config(overrides=settings), train=data, model=ToyModel, out=out)
+        os._exit(9)
+    # Two whole epochs first, then any moment of a write, or shortly after it.
+    seen = os.path.getmtime(folder.checkpoint) if folder.checkpoint.exists() else 0
+    while not (folder.checkpoint.exists() and os.path.getmtime(folder.checkpoint) > seen):
+        assert os.waitpid(pid, os.WNOHANG) == (0, 0), "the run did not resume"
+        time.sleep(0.001)
+    while not os.path.exists(part):
+        time.sleep(0.0005)
+    time.sleep(random.uniform(0, 0.06))
+    os.kill(pid, signal.SIGKILL)
+    assert os.waitpid(pid, 0)[1] == signal.SIGKILL
+    hits += os.path.exists(part)
+    found = torch.load(folder.find_checkpoint(), weights_only=False)
+    epochs.append(found["epoch"])
+print(json.dumps({"hits": hits, "epochs": epochs}))
+"""
+
+
+@pytest.mark.slow
+def test_killed_while_it_writes_it_resumes(tmp_path, repository):
+    """Ten times ``kill -9`` at a random moment of a write; every run goes on from a whole checkpoint."""
+    done = subprocess.run(
+        [sys.executable, "-c", KILLER, str(tmp_path / "run"), "10"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=repository,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(repository)},
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    print(found)
+    # Each run got further than the one before; most were killed inside the write.
+    assert found["epochs"] == sorted(set(found["epochs"]))
+    assert found["hits"] >= 3

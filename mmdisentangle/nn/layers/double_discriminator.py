@@ -157,13 +157,17 @@ class DoubleDiscriminator(nn.Module):
         stacked = torch.stack([*sums, *hits, exists.any(1).sum(), *exists.sum(0)])
         if self.gather:
             stacked = sum_over_processes(stacked)
-        losses_of_all, numbers = stacked[:3], stacked[3:].detach()
+        numbers = stacked[3:].detach()
         samples, counts = numbers[2].clamp(min=1), numbers[3:]
         total = counts.sum().clamp(min=1)
+        agnostic_loss, exclusive_loss, importance_loss = (stacked[:3] / samples).unbind()
         return DoubleDiscriminatorOutput(
-            *(losses_of_all / samples).unbind(),
+            agnostic_loss,
+            exclusive_loss,
+            importance_loss,
             zero_where_invalid(weights, exists),
-            *(numbers[:2] / total).unbind(),
+            numbers[0] / total,
+            numbers[1] / total,
             counts.max() / total,
         )
 

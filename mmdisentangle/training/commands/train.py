@@ -120,6 +120,7 @@ def _train_seeds(
     folder: Path,
     overwrite: bool,
 ) -> None:
+    from mmdisentangle.training.processes import this_process
     from mmdisentangle.training.runs import describe
     from mmdisentangle.training.seeds import SeedsFolder
 
@@ -135,6 +136,8 @@ def _train_seeds(
         else:
             metrics = _train_one(console, model, replace(config, seed=seed), parts, source, one.path, overwrite)
         scores[seed] = metrics["scores"]["test"]
+    if not this_process().is_first:
+        return
     summary = group.finish(scores, title=f"{model} on {parts['train'].name}, {len(seeds)} seeds")
     _show_seeds(console, f"{model}-{parts['train'].name}: test scores", scores, summary)
 
