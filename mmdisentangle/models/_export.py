@@ -1,5 +1,6 @@
 """The inference path of a model as a program of its own: torch.export and ONNX."""
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,9 +75,12 @@ def export_onnx(model: MultimodalModel, path: str | Path) -> Path:
         )
     for module in ("onnx", "onnxscript"):
         require_extra(module, "onnx")
-    written = torch.onnx.export(
-        _exported(model), dynamo=True, input_names=names, output_names=["prediction"], verbose=False
-    )
+    program = _exported(model)
+    with warnings.catch_warnings():
+        # Those of torch about itself, which no caller can heed.
+        warnings.simplefilter("ignore", FutureWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)
+        written = torch.onnx.export(program, dynamo=True, input_names=names, output_names=["prediction"], verbose=False)
     assert written is not None
     written.save(path)
     return Path(path)

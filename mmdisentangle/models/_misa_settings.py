@@ -18,6 +18,7 @@ MISAPreset: TypeAlias = Literal["mosi", "mosei", "ur_funny"]
 _RELEASED: dict[str, Any] = {
     "temporal_encoder": "lstm",
     "code_gain": 1.0,
+    "detach_reconstruction_target": False,
     "feedforward_features": 2048,
     "fusion_attention_dropout": 0.1,
     "head_dropout": 0.5,
@@ -49,7 +50,8 @@ class MISASettings(ModelSettings):
         discriminator_dropout: inside that discriminator.
         difference_form: ``"rows"`` as published, which grows with the batch, or ``"correlation"``, which does not; see
             `functional.orthogonality`.
-        detach_reconstruction_target: take what is to be reconstructed as a constant; False as published.
+        detach_reconstruction_target: take what is to be reconstructed as a constant; False as published, where a vector
+            that is the same for every sample is reconstructed best of all, and encoders move towards it.
         num_heads: of the fusion's Transformer layer.
         feedforward_features: of that layer; four times ``hidden_features`` where None, 2048 as released.
         fusion_dropout: of that layer.
@@ -64,7 +66,7 @@ class MISASettings(ModelSettings):
 
     hidden_features: int = 128
     temporal_encoder: MISAEncoder = "conv"
-    encoder_blocks: int = 4
+    encoder_blocks: int = 2
     encoder_kernel_size: int = 5
     encoder_dropout: float = 0.1
     averaged_modalities: tuple[str, ...] = ()
@@ -76,7 +78,7 @@ class MISASettings(ModelSettings):
     reversal_strength: float = 1.0
     discriminator_dropout: float = 0.1
     difference_form: OrthogonalityForm = "rows"
-    detach_reconstruction_target: bool = False
+    detach_reconstruction_target: bool = True
     num_heads: int = 2
     feedforward_features: int | None = None
     fusion_dropout: float = 0.1
