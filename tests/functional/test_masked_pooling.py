@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmdisentangle.errors import DtypeError, ShapeError
-from mmdisentangle.functional import lengths_to_mask, masked_mean, masked_mean_square
+from mmdisentangle.functional import lengths_to_mask, masked_max, masked_mean, masked_mean_square
 from tests.oracles import expect
 from tests.oracles.draws import coin, masked_sequences, normal, right_padded, seeds, sequences
 
@@ -23,7 +23,28 @@ def test_mean_square_of_rows():
     assert masked_mean_square(x[:1]) == 5
 
 
+def test_largest_of_three():
+    x = torch.tensor([[[1.0], [-3.0], [float("nan")]], [[9.0], [9.0], [9.0]]])
+    mask = torch.tensor([[True, True, False], [False] * 3])
+    assert masked_max(x, mask).tolist() == [[1.0], [0.0]]
+    assert masked_max(x[:, :2], None).tolist() == [[1.0], [9.0]]
+    assert masked_max(x[:, :0], None).tolist() == [[0.0], [0.0]]
+    assert masked_max(-x[:1, :2], mask[:1, :2]).tolist() == [[3.0]]
+
+
 # ---- oracle
+
+
+@given(masked_sequences())
+def test_largest_as_loops(problem):
+    x, mask = problem
+    expected = torch.zeros(x.shape[0], x.shape[2], dtype=x.dtype)
+    for b in range(x.shape[0]):
+        real = [x[b, t] for t in range(x.shape[1]) if mask[b, t]]
+        for d in range(x.shape[2] if real else 0):
+            expected[b, d] = max(frame[d].item() for frame in real)
+    dirty = torch.where(mask.unsqueeze(-1), x, float("nan"))
+    torch.testing.assert_close(masked_max(dirty, mask), expected)
 
 
 @given(masked_sequences())

@@ -40,7 +40,7 @@ def released_vector(encoder, x, lengths):
     for part, norm in ((encoder.first, encoder.norm), (encoder.second, None)):
         width = part.forwards.hidden_size
         lstm = nn.LSTM(x.shape[-1], width, bidirectional=True, batch_first=True).double()
-        weights = {name: w for name, w in part.forwards.state_dict().items()}
+        weights = dict(part.forwards.state_dict())
         weights |= {f"{name}_reverse": w for name, w in part.backwards.state_dict().items()}
         lstm.load_state_dict(weights)
         packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
