@@ -3,9 +3,10 @@
     python -m benchmarks.comparison utd_mhad --data FOLDER/utd_mhad.npz --jobs 2
     python -m benchmarks.comparison mmmo --data FOLDER/mmmo.npz --jobs 2
 
-The recordings are converted to shards once (in `--out`), then trained on with the same optimiser, batches and epochs for
-all: no augmentation, no search of settings. A quarter to a fifth of the training samples (UTD-MHAD: one of four people)
-chooses the epoch, the test samples are scored once. Interrupted runs go on where they stopped. Results are written to `benchmarks/results`, the picture to `docs/_static/comparison`.
+The recordings are converted to shards once (in `--out`), then trained on with the same optimiser, batches and epochs
+for all: no augmentation, no search of settings. A quarter to a fifth of the training samples (UTD-MHAD: one of four
+people) chooses the epoch, the test samples are scored once. Interrupted runs go on where they stopped. Results are
+written to `benchmarks/results`, the picture to `docs/_static/comparison`.
 """
 
 import argparse
@@ -80,7 +81,7 @@ RECORDINGS = {
 
 
 def model_settings(model: str, hidden: int) -> list[str]:
-    """Codes of the same width for all; attention as small as two processors allow, its adversary as the paper has it."""
+    """Codes of the same width for all; attention as small as two processors allow, MEA's adversary as published."""
     if model == "mult":
         return [f"model.{key}={value}" for key, value in _small_mult(hidden).items()]
     settings = [f"model.hidden_features={hidden}"]

@@ -44,7 +44,7 @@ _METRICS: dict[str, dict[str, Callable[..., Metric]]] = {
     "regression": {
         "mae": lambda count, **o: MeanAbsoluteError(**o),
         "pearson": PearsonCorrCoef,
-        **{name: (lambda count, make=make, **o: make(**o)) for name, make in SENTIMENT.items() if name != "mae"},  # type: ignore[misc]
+        **{name: (lambda count, make=make, **o: make(**o)) for name, make in SENTIMENT.items() if name != "mae"},
     },
 }
 _DEFAULTS = {"classification": ("accuracy", "macro_f1"), "multilabel": ("macro_f1",), "regression": ("mae", "pearson")}

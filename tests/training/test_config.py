@@ -57,7 +57,7 @@ def test_changed_settings_names_each():
         ("training.reversal.schedul=dann", "unknown key 'training.reversal.schedul'; did you mean"),
         ("optim.lr=fast", "--set optim.lr=fast: Value 'fast' of type 'str' could not be converted to Float"),
         ("seed=1.5", "could not be converted to Integer"),
-        ("data=3", "data is a section, got the value 3; set one of its keys, for instance data.validation_fraction"),
+        ("data=3", "data is a section, got the value 3; set one of its keys, for instance data.format"),
         ("model=3", "--set model=3: Cannot assign int"),
         ("optim", "--set must look like section.key=value, got 'optim'"),
         ("optim.lr=[1", "cannot read the value"),

@@ -270,7 +270,6 @@ def test_killed_while_it_writes_it_resumes(tmp_path, repository):
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
-    print(found)
     # Each run got further than the one before; most were killed inside the write.
     assert found["epochs"] == sorted(set(found["epochs"]))
     assert found["hits"] >= 3
