@@ -9,7 +9,7 @@ from mmdisentangle._core.distributed import world_size
 from mmdisentangle.data import make_shared_private
 from mmdisentangle.errors import DataError
 from mmdisentangle.models import create_model
-from mmdisentangle.training import fit, load_config
+from mmdisentangle.training import ReversalSchedule, fit, load_config
 from mmdisentangle.training.processes import full_state, joined, this_process
 from tests.contract.cases_models import NO_DROPOUT, SMALL
 from tests.toy_model import ToyModel, jitter
@@ -24,8 +24,12 @@ def some_data(count, **settings):
 
 
 def train(name, count, overrides, out=None):
-    """Fit a model without dropout, so that the number of processes makes no difference."""
-    config = load_config(overrides=["training.accelerator=cpu", "optim.lr=1e-2", "training.max_epochs=3", *overrides])
+    """Fit a model without dropout, so that the number of processes makes no difference.
+
+    By SGD: Adam makes a step of full length of a gradient that is nothing but rounding.
+    """
+    given = ["training.accelerator=cpu", "optim.name=sgd", "optim.lr=5e-2", "training.max_epochs=3"]
+    config = load_config(overrides=[*given, *overrides])
     config.model.update(EXACT[name])
     data = some_data(count, ragged=True, missing=0.3)
     model = ToyModel if name == "toy" else name
@@ -107,6 +111,23 @@ def die_in_third_epoch(out, overrides):
 
     config = load_config(overrides=["training.accelerator=cpu", "training.max_epochs=4", *overrides])
     fit(config, train=some_data(45), model=ToyModel, transform=transform, out=out)
+
+
+def stop_in_third_epoch(out, overrides):
+    """Train until something fails on every process at once."""
+
+    def fail(callback, trainer, *arguments):
+        if trainer.current_epoch == 2:
+            raise DataError("the data are gone.")
+
+    before, ReversalSchedule.on_train_batch_start = ReversalSchedule.on_train_batch_start, fail
+    try:
+        train_on(out, overrides)
+    except DataError as error:
+        return str(error)
+    finally:
+        ReversalSchedule.on_train_batch_start = before
+    return None
 
 
 def train_on(out, overrides):

@@ -179,3 +179,24 @@ def test_process_says_nothing_but_its_own_lines(data, tmp_path):
     assert "Lightning" not in done.stdout
     assert "epoch 2/2" in done.stdout
     assert "test scores" in done.stdout
+
+
+@pytest.mark.slow
+def test_devices_starts_processes(data, tmp_path, repository):
+    """One command, two processes: one voice, one run folder, one sentence where something is wrong."""
+
+    def start(*overrides):
+        command = [sys.executable, "-m", "mmdisentangle.training.cli", "train", "rtil", "--data", str(data), *FAST]
+        command += ["--devices", "2", "--out", str(tmp_path / "run"), *overrides]
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=repository)
+
+    done = start("--set=training.freeze=[wirst]")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: settings: training.freeze names 'wirst'")
+    assert done.stderr.count("\n") == 1
+    done = start()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("rtil-own: test scores") == 1
+    metrics = RunFolder(tmp_path / "run").read_json("metrics.json")
+    assert metrics["samples"] == {"training": 24, "validation": 6, "test": 12}
+    assert not list((tmp_path / "run").glob("*.ckpt*"))
