@@ -119,6 +119,7 @@ def stop_in_third_epoch(out, overrides):
     def fail(callback, trainer, *arguments):
         if trainer.current_epoch == 2:
             raise DataError("the data are gone.")
+        before(callback, trainer, *arguments)
 
     before, ReversalSchedule.on_train_batch_start = ReversalSchedule.on_train_batch_start, fail
     try:
