@@ -2,7 +2,7 @@
 
     python -m benchmarks.streaming                    # 200,000 samples, half an hour; rewrites the result
     python -m benchmarks.streaming --samples 5000     # a minute; writes no result
-    python -m benchmarks.streaming --folder shards    # keeps the data there, and uses it again
+    python -m benchmarks.streaming --folder shards    # keeps data and finished trainings there, and uses them again
 
 One epoch of a small RTIL over synthetic shards, split, statistics and validation included, once for each number of
 loader processes. Every training runs in a process of its own that may have 1 GiB of private memory beside what it has
@@ -27,6 +27,7 @@ from typing import Any
 import torch
 
 from benchmarks._measure import write
+from benchmarks._runs import cached
 from mmdisentangle.data import MultimodalSample, SampleStream, load_shards, write_shards
 from mmdisentangle.training import fit, load_config
 
@@ -133,6 +134,23 @@ def _kibibytes(file: Path, key: str) -> int:
     return next((int(line.split()[1]) for line in lines if line.startswith(f"{key}:")), 0)
 
 
+def measure_apart(folder: Path, workers: int) -> dict[str, Any]:
+    """The same in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.streaming", f"--measure={workers}", f"--folder={folder}"]
+    found: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    return {"workers": workers, **found}
+
+
+def report(row: dict[str, Any]) -> str:
+    """One line."""
+    mib = row["mib"]
+    return (
+        f"{row['workers']} loader processes: {row['seconds']:.0f} s, {row['steps_per_second']:.2f} steps/s, "
+        f"{row['waiting']:.1%} waiting; private memory {mib['private_peak']:.0f} MiB at the peak, resident "
+        f"{mib['resident_peak']:.0f} MiB, limit of a process {mib['limit']:.0f} MiB, data {mib['data']:.0f} MiB"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=SAMPLES)
@@ -145,18 +163,11 @@ def main() -> None:
     with TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary) / "shards"
         generate(folder, arguments.samples)
-        rows = {}
-        for workers in WORKERS:
-            command = [sys.executable, "-m", "benchmarks.streaming", f"--measure={workers}", f"--folder={folder}"]
-            found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
-            rows[str(workers)] = found
-            mib = found["mib"]
-            print(
-                f"{workers} loader processes: {found['seconds']:.0f} s, {found['steps_per_second']:.1f} steps/s, "
-                f"{found['waiting']:.1%} waiting; private memory {mib['private_peak']:.0f} MiB at the peak, limit "
-                f"{mib['limit']:.0f} MiB, data {mib['data']:.0f} MiB",
-                flush=True,
-            )
+        runs = Path(f"{folder}.runs")
+        rows = {
+            str(workers): cached(runs / f"{workers}.json", measure_apart, report, folder=folder, workers=workers)
+            for workers in WORKERS
+        }
     if arguments.samples == SAMPLES:
         assert not any(row["fits_in_memory"] for row in rows.values())
         given = {"samples": SAMPLES, "frames": FRAMES, "batch": BATCH, "widths": WIDTHS, "model": MODEL}

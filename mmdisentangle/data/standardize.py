@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self, TypeVar
 
 import torch
+from torch import Tensor
 
 from mmdisentangle._core.checks import check_choice, check_width
 from mmdisentangle._core.errors import CheckpointError, DataError
@@ -43,6 +44,10 @@ class Standardizer:
 
     location: Mapping[str, tuple[float, ...]]
     scale: Mapping[str, tuple[float, ...]]
+    # The same as tensors: making them anew for every sample would cost more than reading it from disk.
+    _tensors: dict[tuple[str, torch.dtype, torch.device], tuple[Tensor, Tensor]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @classmethod
     def fit(cls, dataset: MultimodalDataset, *, method: Literal["standard", "robust"] = "standard") -> Self:
@@ -79,8 +84,11 @@ class Standardizer:
         for name, x in sample.inputs.items():
             check_known("Standardizer", f"sample {sample.id!r}", name, tuple(self.location))
             check_width("Standardizer", f"inputs[{name!r}]", x, len(self.location[name]))
-            location, scale = x.new_tensor(self.location[name]), x.new_tensor(self.scale[name])
-            inputs[name] = (x - location) / scale
+            key = (name, x.dtype, x.device)
+            if key not in self._tensors:
+                self._tensors[key] = (x.new_tensor(self.location[name]), x.new_tensor(self.scale[name]))
+            location, scale = self._tensors[key]
+            inputs[name] = (x - location).div_(scale)
         return MultimodalSample(inputs, sample.target, sample.id)
 
     def apply(self, dataset: Data) -> Data:
