@@ -79,6 +79,23 @@ def read_index(folder: Path) -> dict[str, Any]:
     return index
 
 
+def describe_shards(folder: Path) -> str:
+    """Return what is in a folder of shards as plain text, from its index alone."""
+    index = read_index(folder)
+    outputs = f"{index['task']}, {index['num_outputs']} output" + ("s" if index["num_outputs"] > 1 else "")
+    lines = [f"{folder}: shards of {index['name']!r}, {outputs}"]
+    for split, part in index["splits"].items():
+        size = sum(shard["bytes"] for shard in part["shards"]) / 2**20
+        lines.append(f"{split}: {part['samples']} samples in {len(part['shards'])} files, {size:.1f} MiB")
+        for name, width in index["modalities"].items():
+            found = part["modalities"][name]
+            lines.append(
+                f"  {name}: {width} features, {found['frames']} frames, longest {found['longest']}, "
+                f"missing in {found['missing']} samples"
+            )
+    return "\n".join(lines)
+
+
 class ShardedSamples(LazySamples):
     """The samples of one split, in the order in which they were written."""
 

@@ -44,6 +44,7 @@ def user_errors(command: Callable[P, None]) -> Callable[P, None]:
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             with warnings.catch_warnings():
+                warnings.simplefilter("always", DataWarning)
                 warnings.showwarning = _show_warning(warnings.showwarning)
                 command(*args, **kwargs)
         except MMDisentangleError as error:
