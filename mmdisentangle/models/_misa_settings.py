@@ -8,6 +8,7 @@ from mmdisentangle._core.checks import check_choice, check_count, check_flag, ch
 from mmdisentangle._core.errors import SettingError
 from mmdisentangle._core.modalities import check_known
 from mmdisentangle.functional.orthogonality import ORTHOGONALITY_FORMS, OrthogonalityForm
+from mmdisentangle.models._pooling import POOLINGS, Pooling
 from mmdisentangle.models._settings import ModelSettings
 
 MISAEncoder: TypeAlias = Literal["conv", "lstm"]
@@ -18,7 +19,7 @@ MISAPreset: TypeAlias = Literal["mosi", "mosei", "ur_funny"]
 _RELEASED: dict[str, Any] = {
     "temporal_encoder": "lstm",
     "code_gain": 1.0,
-    "detach_reconstruction_target": False,
+    "terms_reach_encoders": True,
     "feedforward_features": 2048,
     "fusion_attention_dropout": 0.1,
     "head_dropout": 0.5,
@@ -33,11 +34,13 @@ class MISASettings(ModelSettings):
 
     Attributes:
         hidden_features: width D of the codes.
-        temporal_encoder: ``"conv"`` is the mean of `nn.TemporalConvEncoder`, which compiles and exports; ``"lstm"``, as
-            published, is `nn.RecurrentUtteranceEncoder`.
+        temporal_encoder: ``"conv"`` pools the frames of `nn.TemporalConvEncoder`, which compiles and exports;
+            ``"lstm"``, as published, is `nn.RecurrentUtteranceEncoder`.
         encoder_blocks: blocks of the convolutional encoder.
         encoder_kernel_size: kernel of the convolutional encoder.
         encoder_dropout: dropout of the convolutional encoder.
+        pooling: frames of the convolutional encoder become one vector by their mean (``"mean"``), or by mean and
+            maximum side by side (``"mean_max"``), which keeps what happens for a short time.
         averaged_modalities: modalities whose features are averaged over time as they come, without an encoder: as
             published, text that BERT has read.
         packing: ``"own_lengths"``: every modality is read to its own end. ``"text_lengths"``, as in MMSA: the encoder
@@ -50,8 +53,10 @@ class MISASettings(ModelSettings):
         discriminator_dropout: inside that discriminator.
         difference_form: ``"rows"`` as published, which grows with the batch, or ``"correlation"``, which does not; see
             `functional.orthogonality`.
-        detach_reconstruction_target: take what is to be reconstructed as a constant; False as published, where a vector
-            that is the same for every sample is reconstructed best of all, and encoders move towards it.
+        terms_reach_encoders: let similarity, difference and reconstruction train encoders and projections, too, as
+            published. Each of them is small where the vectors of all samples are alike, and the encoders can make them
+            so; where False, these terms train the code maps, the reconstruction and the discriminator, and the task
+            alone the encoders.
         num_heads: of the fusion's Transformer layer.
         feedforward_features: of that layer; four times ``hidden_features`` where None, 2048 as released.
         fusion_dropout: of that layer.
@@ -66,9 +71,10 @@ class MISASettings(ModelSettings):
 
     hidden_features: int = 128
     temporal_encoder: MISAEncoder = "conv"
-    encoder_blocks: int = 2
+    encoder_blocks: int = 4
     encoder_kernel_size: int = 5
     encoder_dropout: float = 0.1
+    pooling: Pooling = "mean_max"
     averaged_modalities: tuple[str, ...] = ()
     packing: Packing = "own_lengths"
     code_gain: float = 4.0
@@ -78,7 +84,7 @@ class MISASettings(ModelSettings):
     reversal_strength: float = 1.0
     discriminator_dropout: float = 0.1
     difference_form: OrthogonalityForm = "rows"
-    detach_reconstruction_target: bool = True
+    terms_reach_encoders: bool = False
     num_heads: int = 2
     feedforward_features: int | None = None
     fusion_dropout: float = 0.1
@@ -110,6 +116,7 @@ class MISASettings(ModelSettings):
         """What no part checks for itself, or only where it is switched on."""
         for name, choices in (
             ("temporal_encoder", ("conv", "lstm")),
+            ("pooling", POOLINGS),
             ("packing", ("own_lengths", "text_lengths")),
             ("similarity", ("cmd", "adversarial")),
             ("difference_form", ORTHOGONALITY_FORMS),
@@ -117,7 +124,7 @@ class MISASettings(ModelSettings):
             check_choice("MISA", name, getattr(self, name), choices)
         for name in ("hidden_features", "num_heads"):
             check_count("MISA", name, getattr(self, name))
-        for name in ("detach_reconstruction_target", "gather", "checkpoint_activations"):
+        for name in ("terms_reach_encoders", "gather", "checkpoint_activations"):
             check_flag("MISA", name, getattr(self, name))
         check_number("MISA", "head_dropout", self.head_dropout, low=0, high=1)
         for term in ("difference", "similarity", "reconstruction"):

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from mmdisentangle._core.numerics import without_autocast, zero_where_invalid
-from mmdisentangle.functional import masked_mean
 from mmdisentangle.models._inputs import resolve_inputs
 from mmdisentangle.models._misa_settings import MISAPreset, MISASettings
 from mmdisentangle.models._multimodal import MultimodalModel
+from mmdisentangle.models._pooling import Pooling, pooled, pooled_width
 from mmdisentangle.nn import (
     CentralMomentDiscrepancy,
     ModalityDiscriminator,
@@ -66,16 +66,17 @@ class MISA(MultimodalModel):
 
     .. math:: L = L_\mathrm{task} + 0.3\, L_\mathrm{difference} + L_\mathrm{similarity} + L_\mathrm{reconstruction}
 
-    Encoders, mean over time → `nn.SharedPrivateEncoder` → `nn.TransformerBlock` over the 2 M codes → head. The
-    objective takes linear dependence out of the two codes of a modality and out of the private codes of every two
+    Encoders, mean and maximum over time → `nn.SharedPrivateEncoder` → `nn.TransformerBlock` over the 2 M codes → head.
+    The objective takes linear dependence out of the two codes of a modality and out of the private codes of every two
     (`nn.OrthogonalityLoss`), brings shared codes together by `nn.CentralMomentDiscrepancy` or a discriminator, and
-    reconstructs every modality's vector from the sum of its codes.
+    reconstructs every modality's vector from the sum of its codes. These terms decide how the vectors are split, not
+    what the encoders take from the data (``terms_reach_encoders``).
 
     Args:
         modalities: width of every modality; at least two. The order is kept.
         num_outputs: predicted numbers, classes or labels.
         encoders: modules ``[B, T_m, d_m] -> [B, T_m, e_m]`` or ``[B, e_m]`` for some or all modalities, called with
-            ``(x, mask)``, in place of the default; each must have an attribute ``out_features``. Frames are averaged.
+            ``(x, mask)``, in place of the default, averaged over time; each must have an attribute ``out_features``.
         preset: settings of the released program for ``"mosi"``, ``"mosei"`` or ``"ur_funny"``.
         **settings: fields of `MISASettings`.
 
@@ -92,9 +93,10 @@ class MISA(MultimodalModel):
         SettingError, ShapeError, DtypeError: an argument does not fit.
 
     Deviations:
-        The defaults differ from the released program in the temporal encoder, the initial weights of the code maps, the
-        width of the feed-forward network and the dropout; presets restore them. Masks are each modality's own;
-        ``packing="text_lengths"`` restores those of MMSA's version. All are listed in the documentation.
+        The defaults differ from the released program in the temporal encoder, the reach of the terms, the initial
+        weights of the code maps, the width of the feed-forward network and the dropout; presets restore them. Masks are
+        each modality's own; ``packing="text_lengths"`` restores those of MMSA's version. All are listed in the
+        documentation.
 
     Example:
         >>> model = MISA({"text": 16, "audio": 4, "vision": 8}, num_outputs=1, hidden_features=16)
@@ -128,6 +130,7 @@ class MISA(MultimodalModel):
         self.settings = s = MISASettings.checked(self.modalities, preset, settings)
         width = s.hidden_features
         encoded = self._build_encoders(encoders, self._default_encoder)
+        encoded = {name: pooled_width(features, self._pooling(name)) for name, features in encoded.items()}
         self.codes = SharedPrivateEncoder(encoded, width, initial_gain=s.code_gain)
         self.reconstructors = ModalityModules({name: nn.Linear(width, width) for name in self.modalities})
         self.fusion = TransformerBlock(
@@ -143,7 +146,7 @@ class MISA(MultimodalModel):
         )
         self.task_term = self._task_term()
         self.difference_term = OrthogonalityLoss(form=s.difference_form, gather=s.gather)
-        self.reconstruction_term = ReconstructionLoss(detach_target=s.detach_reconstruction_target)
+        self.reconstruction_term = ReconstructionLoss(detach_target=not s.terms_reach_encoders)
         if s.similarity == "cmd":
             self.similarity_term = CentralMomentDiscrepancy(
                 num_moments=s.num_moments, min_samples=s.similarity_min_samples, gather=s.gather
@@ -172,6 +175,12 @@ class MISA(MultimodalModel):
             dropout=s.encoder_dropout,
         )
 
+    def _pooling(self, name: str) -> Pooling:
+        """What a default encoder over frames is followed by; others are averaged, if they return frames at all."""
+        s = self.settings
+        own = name in self.custom_encoders or name in s.averaged_modalities or s.temporal_encoder == "lstm"
+        return "mean" if own else s.pooling
+
     def _variant(self) -> dict[str, Any]:
         return {"preset": self.preset}
 
@@ -191,10 +200,7 @@ class MISA(MultimodalModel):
         vectors = {name: self._utterance(name, x, masks.get(name)).unsqueeze(1) for name, x in inputs.items()}
         codes = self._separated(vectors, {name: exists.unsqueeze(1) for name, exists in here.items()})
         shared, private, projected = ({n: x.squeeze(1) for n, x in code.items()} for code in codes)
-        reconstruction = {
-            name: zero_where_invalid(self.reconstructors[name](private[name] + shared[name]), here.get(name))
-            for name in self.modalities
-        }
+        reconstruction = self._reconstructed(shared, private, here)
         tokens = torch.stack([*private.values(), *shared.values()], 1)
         fused = checkpointed(
             self.fusion, tokens, self._token_mask(tokens, here), active=self.settings.checkpoint_activations
@@ -209,10 +215,18 @@ class MISA(MultimodalModel):
             codes: SharedPrivateCodes = self.codes({n: x.to(weight.dtype) for n, x in vectors.items()}, exists)
         return codes
 
+    def _reconstructed(
+        self, shared: Mapping[str, Tensor], private: Mapping[str, Tensor], here: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        return {
+            name: zero_where_invalid(self.reconstructors[name](private[name] + shared[name]), here.get(name))
+            for name in self.modalities
+        }
+
     def _utterance(self, name: str, x: Tensor, mask: Tensor | None) -> Tensor:
         """One vector ``[B, e_m]``."""
         encoded = self._encode(name, x, mask)
-        return encoded if encoded.ndim == 2 else masked_mean(encoded, mask, 1)
+        return encoded if encoded.ndim == 2 else pooled(encoded, mask, self._pooling(name))
 
     def _packed(
         self, inputs: Mapping[str, Tensor], masks: Mapping[str, Tensor], here: Mapping[str, Tensor]
@@ -247,6 +261,8 @@ class MISA(MultimodalModel):
         """
         s = self.settings
         task = self.task_term(output.prediction, target)
+        if not s.terms_reach_encoders:
+            output = self._cut_off(output)
         difference = self._difference(output)
         if s.similarity == "cmd":
             similarity = self.similarity_term.pairwise(output.shared, output.present)
@@ -264,6 +280,15 @@ class MISA(MultimodalModel):
             + s.reconstruction_weight * reconstruction
         )
         return MISAObjective(total, task, difference, similarity, reconstruction)
+
+    def _cut_off(self, output: MISAOutput) -> MISAOutput:
+        """The same codes, from vectors that are constants: the terms cannot make them alike."""
+        shared, private, here = {}, {}, output.present
+        for name, projected in output.projected.items():
+            with without_autocast(projected):
+                shared[name], private[name] = self.codes.split(name, projected.detach(), here.get(name))
+        reconstruction = self._reconstructed(shared, private, here)
+        return output._replace(shared=shared, private=private, reconstruction=reconstruction)
 
     def _difference(self, output: MISAOutput) -> Tensor:
         """Sum over the two codes of every modality, and over the private codes of every two modalities."""

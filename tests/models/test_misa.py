@@ -170,24 +170,69 @@ def test_adversarial_similarity():
     objective = model.objective(output, normal(99, 5, 1))
     told = model.discriminator(output.shared, reverse=False)
     torch.testing.assert_close(objective.similarity, told.loss)
-    (reversed_gradient,) = torch.autograd.grad(objective.similarity, [output.shared["text"]], retain_graph=True)
-    (gradient,) = torch.autograd.grad(told.loss, [output.shared["text"]], retain_graph=True)
+    weight = model.codes.shared.weight
+    (reversed_gradient,) = torch.autograd.grad(objective.similarity, [weight], retain_graph=True)
+    (gradient,) = torch.autograd.grad(told.loss, [weight], retain_graph=True)
     torch.testing.assert_close(reversed_gradient, -gradient)
 
 
-@pytest.mark.parametrize("detach", [False, True])
-def test_target_of_the_reconstruction(detach):
-    model = build(detach_reconstruction_target=detach)
-    output = model(batch())
-    objective = model.objective(output, normal(99, 5, 1))
-    frozen = {name: x.detach() for name, x in output.projected.items()}
-    own = model.objective(output._replace(projected=frozen), normal(99, 5, 1))
-    encoder = [*model.encoders.parameters()]
-    one, other = (
-        torch.autograd.grad(o.reconstruction, encoder, retain_graph=True, allow_unused=True) for o in (objective, own)
-    )
-    same = all(torch.allclose(a, b) for a, b in zip(one, other, strict=True))
-    assert same is detach
+@pytest.mark.parametrize("reach", [False, True])
+@pytest.mark.parametrize("similarity", ["cmd", "adversarial"])
+def test_reach_of_the_terms(similarity, reach):
+    model, released = (build(similarity=similarity, terms_reach_encoders=flag) for flag in (reach, True))
+    inputs, target = batch(), normal(99, 5, 1)
+    masks = masks_of(inputs)
+    masks["audio"][0] = False
+    objective, full = (m.objective(m(inputs, masks), target) for m in (model, released))
+    torch.testing.assert_close(tuple(objective), tuple(full))
+    for term in TERMS:
+        gradients, others = (
+            torch.autograd.grad(getattr(o, term), [*m.parameters()], retain_graph=True, allow_unused=True)
+            for o, m in ((objective, model), (full, released))
+        )
+        for (name, _), gradient, other in zip(model.named_parameters(), gradients, others, strict=True):
+            before_the_split = name.startswith(("encoders.", "codes.projections."))
+            if before_the_split and term != "task" and not reach:
+                assert gradient is None or not gradient.any()
+                assert other.any()
+            else:
+                torch.testing.assert_close(gradient, other)
+
+
+def test_terms_do_not_take_away_what_tells_samples_apart():
+    """16 samples of noise: codes collapse where the terms reach the encoders, and one batch is learned where not."""
+    spread = {}
+    for reach in (False, True):
+        torch.manual_seed(0)
+        model = MISA(WIDTHS, 4, task="classification", hidden_features=16, terms_reach_encoders=reach)
+        inputs = {name: x.float() for name, x in batch(16, (20, 30, 25)).items()}
+        target = torch.arange(16) % 4
+        adam = torch.optim.Adam(model.parameters(), lr=3e-3)
+        for _ in range(60):
+            adam.zero_grad()
+            model.objective(model(inputs), target).total.backward()
+            adam.step()
+        output = model.eval()(inputs)
+        codes = torch.stack([*output.private.values(), *output.shared.values()])
+        spread[reach] = codes.std(1).mean().item()
+        if not reach:
+            assert (output.prediction.argmax(1) == target).all()
+    assert spread[False] > 0.1
+    assert spread[True] < 0.1 * spread[False]
+
+
+def test_pooling():
+    inputs = batch()
+    masks = masks_of(inputs)
+    model, mean = build(averaged_modalities=("text",)), build(pooling="mean")
+    output = model(inputs, masks)
+    frames = model.encoders["audio"](inputs["audio"], masks["audio"])
+    real = [row[mask] for row, mask in zip(frames, masks["audio"], strict=True)]
+    both = torch.stack([torch.cat((row.mean(0), row.amax(0))) for row in real])
+    torch.testing.assert_close(output.projected["audio"], model.codes.projections["audio"](both))
+    text = torch.stack([row[mask].mean(0) for row, mask in zip(inputs["text"], masks["text"], strict=True)])
+    torch.testing.assert_close(output.projected["text"], model.codes.projections["text"](text))
+    assert (model.codes.widths["audio"], mean.codes.widths["audio"], model.codes.widths["text"]) == (12, 6, 4)
 
 
 def test_encoders_of_vectors():
@@ -208,7 +253,7 @@ def test_presets(preset):
     s = model.settings
     assert (s.difference_weight, s.similarity_weight, s.reconstruction_weight) == (0.3, 1.0, 1.0)
     assert (s.hidden_features, s.head_dropout, s.num_moments, s.num_heads) == (128, 0.5, 5, 2)
-    assert (s.temporal_encoder, s.averaged_modalities, s.detach_reconstruction_target) == ("lstm", ("text",), False)
+    assert (s.temporal_encoder, s.averaged_modalities, s.terms_reach_encoders) == ("lstm", ("text",), True)
     assert s.task == ("classification" if preset == "ur_funny" else "regression")
     assert isinstance(model.encoders["text"], nn.Identity)
     assert model.encoders["audio"].out_features == 8

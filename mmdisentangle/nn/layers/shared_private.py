@@ -103,9 +103,13 @@ class SharedPrivateEncoder(nn.Module):
             mask = masks.get(name)
             z = self.projections[name](zero_where_invalid(x, mask))
             codes.projected[name] = zero_where_invalid(z, mask)
-            codes.private[name] = zero_where_invalid(self.activation(self.private[name](z)), mask)
-            codes.shared[name] = zero_where_invalid(self.activation(self.shared(z)), mask)
+            codes.shared[name], codes.private[name] = self.split(name, z, mask)
         return codes
+
+    def split(self, name: str, projected: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Shared and private code of one modality that is projected already."""
+        shared, private = self.shared(projected), self.private[name](projected)
+        return zero_where_invalid(self.activation(shared), mask), zero_where_invalid(self.activation(private), mask)
 
     def extra_repr(self) -> str:
         """Widths in the repr."""
