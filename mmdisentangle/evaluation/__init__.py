@@ -4,8 +4,10 @@ from mmdisentangle._core.errors import require_extra
 
 require_extra("torchmetrics", "eval")
 
+from mmdisentangle.evaluation.constant import constant_scores  # noqa: E402
 from mmdisentangle.evaluation.prediction import Predictions, predict  # noqa: E402
-from mmdisentangle.evaluation.robustness import RobustnessCurve, constant_scores, robustness_curve  # noqa: E402
+from mmdisentangle.evaluation.robustness import robustness_curve  # noqa: E402
+from mmdisentangle.evaluation.robustness_result import RobustnessCurve  # noqa: E402
 from mmdisentangle.evaluation.scores import TaskScores, list_metrics  # noqa: E402
 
 __all__ = [

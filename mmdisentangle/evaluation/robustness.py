@@ -1,129 +1,27 @@
-"""How scores fall when modalities go missing or become noisy: a curve, as a table and a picture."""
+"""How scores fall when modalities go missing or become noisy."""
 
-import itertools
-import json
 import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mmdisentangle._core.checks import check_count, check_number
 from mmdisentangle._core.errors import DataError, SettingError
 from mmdisentangle.data.batch import MultimodalSample
 from mmdisentangle.data.dataset import MultimodalDataset
 from mmdisentangle.data.degradation import EVERY, AddNoise, DropModalities, Transform
+from mmdisentangle.data.lazy import LazySamples
 from mmdisentangle.data.standardize import Standardizer
-from mmdisentangle.evaluation.prediction import Predictions, predict
+from mmdisentangle.evaluation.constant import constant_scores
+from mmdisentangle.evaluation.prediction import predict
+from mmdisentangle.evaluation.robustness_result import Point, RobustnessCurve
 
 DROP_RATES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 NOISE_LEVELS = (0.0, 0.5, 1.0, 2.0)
-
-
-@dataclass(frozen=True)
-class Point:
-    """Scores at one level of one kind of damage.
-
-    Args:
-        kind: ``"drop"`` or ``"noise"``.
-        modality: the modality concerned; ``"*"`` for all of them, each by itself.
-        level: probability that the modality is missing; standard deviation of the noise in units of the (standardised)
-            inputs.
-        missing: share of the samples' modalities that really were missing, in the mean.
-        mean: score name to its mean over the draws.
-        standard_deviation: the same for the standard deviation over the draws, with n - 1; 0 where nothing was drawn.
-        draws: number of random draws.
-    """
-
-    kind: Literal["drop", "noise"]
-    modality: str
-    level: float
-    missing: float
-    mean: dict[str, float]
-    standard_deviation: dict[str, float]
-    draws: int
-
-
-@dataclass(frozen=True)
-class RobustnessCurve:
-    """Every point of the curves of one model on one data set.
-
-    Args:
-        points: in the order kind, modality, level.
-        constant: scores of the best constant answer on the same samples: what is left when a model knows nothing.
-        samples: number of samples.
-    """
-
-    points: tuple[Point, ...]
-    constant: dict[str, float]
-    samples: int
-
-    @property
-    def scores(self) -> tuple[str, ...]:
-        """Names of the scores."""
-        return tuple(self.points[0].mean)
-
-    def curve(self, kind: str, modality: str) -> list[Point]:
-        """Return the points of one curve, by rising level."""
-        return [point for point in self.points if (point.kind, point.modality) == (kind, modality)]
-
-    def curves(self) -> list[tuple[str, str]]:
-        """Return kind and modality of every curve."""
-        return list(dict.fromkeys((point.kind, point.modality) for point in self.points))
-
-    def area(self, kind: str, modality: str, score: str) -> float:
-        """Return the mean score over the range of levels: the area under the curve over its width."""
-        points = self.curve(kind, modality)
-        width = points[-1].level - points[0].level
-        if width == 0:
-            return points[0].mean[score]
-        steps = itertools.pairwise(points)
-        return sum((b.level - a.level) * (a.mean[score] + b.mean[score]) / 2 for a, b in steps) / width
-
-    def to_markdown(self) -> str:
-        """Return one table per kind and score: a row per modality, a column per level, and the mean over the levels."""
-        parts = []
-        for kind, heading in (("drop", "probability that it is missing"), ("noise", "noise, in deviations")):
-            modalities = [modality for found, modality in self.curves() if found == kind]
-            for score in self.scores if modalities else ():
-                levels = [point.level for point in self.curve(kind, modalities[0])]
-                head = " | ".join(f"{level:g}" for level in levels)
-                parts += [
-                    f"### {score} against {heading}\n",
-                    f"| modality | {head} | mean over levels |",
-                    "|---" * (len(levels) + 2) + "|",
-                    *(self._row(kind, modality, score) for modality in modalities),
-                    f"\nThe best constant answer: {_text(self.constant[score])}.\n",
-                ]
-        return "\n".join(parts)
-
-    def write(self, directory: str | Path, *, title: str = "robustness") -> None:
-        """Write ``robustness.json``, ``robustness.md`` and ``robustness.png``."""
-        from mmdisentangle.evaluation.robustness_figure import plot_robustness
-
-        folder = Path(directory)
-        folder.mkdir(parents=True, exist_ok=True)
-        areas = [
-            {"kind": kind, "modality": modality, "mean": {s: _json(self.area(kind, modality, s)) for s in self.scores}}
-            for kind, modality in self.curves()
-        ]
-        content = {**_json(asdict(self)), "mean_over_levels": areas}
-        (folder / "robustness.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        (folder / "robustness.md").write_text(f"## {title}\n\n{self.to_markdown()}", encoding="utf-8")
-        plot_robustness(self, folder / "robustness.png", title=title)
-
-    def _row(self, kind: str, modality: str, score: str) -> str:
-        cells = [
-            _text(point.mean[score])
-            + (f" ± {point.standard_deviation[score]:.3f}" if point.draws > 1 and point.level else "")
-            for point in self.curve(kind, modality)
-        ]
-        return f"| {label_of(modality)} | {' | '.join(cells)} | {_text(self.area(kind, modality, score))} |"
 
 
 def robustness_curve(
@@ -191,7 +89,7 @@ def robustness_curve(
             f"{where}: the model has honour_masks=False (part of published=True): it takes padding for data, so no "
             "modality can be missing."
         )
-    if not len(dataset) or any(sample.target is None for sample in dataset):
+    if not len(dataset) or dataset.find_without_target() is not None:
         raise DataError(f"{where}: data set {dataset.name!r} has no sample, or one without a target.")
     standard = dataset if standardizer is None else standardizer.apply(dataset)
     plans = list(_plans(tuple(dataset.modalities), drop_rates, noise_levels, repeats))
@@ -227,25 +125,6 @@ def robustness_curve(
     return RobustnessCurve(tuple(points), constant_scores(dataset, metrics), len(dataset))
 
 
-def constant_scores(dataset: MultimodalDataset, metrics: Sequence[str] | None = None) -> dict[str, float]:
-    """Return the scores of the best constant answer: most frequent class, labels of the majority, median target."""
-    targets = dataset.targets
-    if dataset.task == "classification":
-        answer = torch.nn.functional.one_hot(targets.mode().values, dataset.num_outputs).float()
-    elif dataset.task == "multilabel":
-        answer = targets.reshape(len(targets), -1).mean(0) - 0.5
-    else:
-        answer = targets.reshape(len(targets), -1).median(0).values
-    answers = answer.expand(len(targets), dataset.num_outputs)
-    ids = tuple(sample.id for sample in dataset)
-    return Predictions(answers, targets, ids, dataset.task, dataset.class_names).scores(metrics)
-
-
-def label_of(modality: str) -> str:
-    """Return what a table or a legend calls a modality."""
-    return "every modality" if modality == EVERY else modality
-
-
 def _plans(
     modalities: tuple[str, ...], drop_rates: Sequence[float], noise_levels: Sequence[float], repeats: int
 ) -> Iterator[tuple[Literal["drop", "noise"], str, float, int]]:
@@ -258,33 +137,39 @@ def _plans(
                 yield kind, modality, level, 1 if certain else repeats
 
 
+class _Damaged(LazySamples):
+    """The samples of a data set, damaged whenever they are read, always in the same way."""
+
+    def __init__(self, dataset: MultimodalDataset, transform: Transform, seed: int, draw: int) -> None:
+        self.dataset, self.transform, self.seed, self.draw = dataset, transform, seed, draw
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def read(self, index: int) -> MultimodalSample:
+        # Of its own for every sample: the same draws whatever the level, so that curves are paired.
+        state = np.random.SeedSequence([self.seed, self.draw, index]).generate_state(1, np.uint64)[0]
+        return self.transform(self.dataset[index], torch.Generator().manual_seed(int(state >> np.uint64(1))))
+
+    def targets(self) -> Tensor:
+        return self.dataset.targets
+
+    def ids(self) -> tuple[str, ...]:
+        return self.dataset.ids
+
+    def digest(self) -> None:
+        return None
+
+
 def _damaged(
     dataset: MultimodalDataset, kind: str, modality: str, level: float, seed: int, draw: int
 ) -> MultimodalDataset:
     if not level:
         return dataset
     transform: Transform = DropModalities({modality: level}) if kind == "drop" else AddNoise({modality: level})
-
-    def damage(index: int, sample: MultimodalSample) -> MultimodalSample:
-        # Of its own for every sample: the same draws whatever the level, so that curves are paired.
-        state = np.random.SeedSequence([seed, draw, index]).generate_state(1, np.uint64)[0]
-        return transform(sample, torch.Generator().manual_seed(int(state >> np.uint64(1))))
-
-    return dataset.with_samples([damage(index, sample) for index, sample in enumerate(dataset)])
+    return dataset.with_samples(_Damaged(dataset, transform, seed, draw))
 
 
 def _missing(dataset: MultimodalDataset) -> float:
     here = sum(len(x) > 0 for sample in dataset for x in sample.inputs.values())
     return 1 - here / (len(dataset) * len(dataset.modalities))
-
-
-def _text(value: float) -> str:
-    return "undefined" if math.isnan(value) else f"{value:.3f}"
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _json(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_json(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from mmdisentangle.data.degradation import EVERY
 from mmdisentangle.evaluation.figures import is_share, panel_grid, save_figure, title_of, unit_of
-from mmdisentangle.evaluation.robustness import RobustnessCurve, label_of
+from mmdisentangle.evaluation.robustness_result import RobustnessCurve, label_of
 
 _COLOURS = ("#1f6fb4", "#d9730d", "#2a7f3f", "#8a4fa3", "#b03a48", "#6b6b6b")
 _AXES = {"drop": "probability that it is missing", "noise": "noise, in deviations of the data"}

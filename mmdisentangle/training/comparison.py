@@ -12,7 +12,7 @@ import torch
 
 from mmdisentangle._core.errors import SettingError, UnknownNameError, nearest_names
 from mmdisentangle.data.dataset import MultimodalDataset
-from mmdisentangle.evaluation.robustness import constant_scores
+from mmdisentangle.evaluation.constant import constant_scores
 from mmdisentangle.models import list_models
 from mmdisentangle.training.config import Config
 from mmdisentangle.training.plots import mean_and_deviation, plot_comparison

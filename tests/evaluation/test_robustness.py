@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from typer.testing import CliRunner
 
 from mmdisentangle import create_model
-from mmdisentangle.data import MultimodalDataset
+from mmdisentangle.data import MultimodalDataset, load_shards, write_shards
 from mmdisentangle.errors import DataError, SettingError
 from mmdisentangle.evaluation import constant_scores, robustness_curve
 from mmdisentangle.training.commands import app
@@ -66,6 +66,14 @@ def test_curve_is_reproducible_paired_and_leaves_the_data_alone(data):
     alone = robustness_curve(ReadsOff(), data, drop_rates=(0.6,), noise_levels=(), repeats=2)
     assert alone.curve("drop", "a") == first.curve("drop", "a")[1:]
     assert all(torch.equal(x, sample.inputs["a"]) for x, sample in zip(before, data, strict=True))
+
+
+def test_data_on_disk_are_judged_like_those_in_memory(data, tmp_path):
+    write_shards(tmp_path / "shards", {"test": data}, samples_per_shard=10)
+    settings = {"drop_rates": (0, 0.5), "noise_levels": (0, 1), "repeats": 2}
+    assert robustness_curve(ReadsOff(), load_shards(tmp_path / "shards", "test"), **settings) == robustness_curve(
+        ReadsOff(), data, **settings
+    )
 
 
 def test_area_is_the_mean_over_the_levels(data):

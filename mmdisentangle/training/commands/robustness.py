@@ -36,7 +36,8 @@ def robustness(
     seed: Annotated[int, typer.Option("--seed", help="Seed of the draws.")] = 0,
 ) -> None:
     """Score a finished run with modalities missing and noisy: a table, a JSON file and a picture."""
-    from mmdisentangle.evaluation.robustness import label_of, robustness_curve
+    from mmdisentangle.evaluation.robustness import robustness_curve
+    from mmdisentangle.evaluation.robustness_result import label_of
 
     require_training()
     rates, levels = _read_levels("--drop", drop), _read_levels("--noise", noise)
