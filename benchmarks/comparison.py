@@ -62,7 +62,7 @@ RECORDINGS = {
             "data.validation_fraction=0.25",
             "optim.lr=3e-3",
             "optim.weight_decay=0.05",
-            "training.max_epochs=15",
+            "training.max_epochs=10",
             "training.accelerator=cpu",
             "model.label_smoothing=0.1",
         ),
