@@ -2,6 +2,7 @@
 
 import math
 import multiprocessing
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -70,7 +71,7 @@ class Comparison:
             cells = [row.model, *(_spread(row.scores["test"][name]) for name in names)]
             cells.append(_spread(row.scores["validation"][names[0]]) if "validation" in row.scores else "")
             cells += [f"{row.parameters:,}", _spread(row.epochs, 0)]
-            cells += [_spread(row.costs["seconds_per_epoch"], 2), _spread(row.costs["memory"], 0)]
+            cells += [_range(row.costs["seconds_per_epoch"], 2), _range(row.costs["memory"], 0)]
             lines.append(f"| {' | '.join(cells)} |")
         constant = ["best constant answer", *(_spread([self.constant[name]]) for name in names)]
         lines.append(f"| {' | '.join(constant + [''] * (len(head) - len(constant)))} |")
@@ -78,8 +79,8 @@ class Comparison:
         seeds = f"seeds {', '.join(map(str, self.seeds))}"
         note = (
             f"{self.data}: {sizes} samples; {seeds}: mean ± standard deviation (n - 1). Every model has the same "
-            "splits, epochs, batches and optimiser; the epoch is chosen on validation data. "
-            f"{self.threads} thread(s) a run; memory is the highest of the whole process."
+            "splits, epochs, batches and optimiser; the epoch is chosen on validation data. Time and memory: median "
+            f"(range), {self.threads} thread(s) a run; memory is the highest of the whole process."
         )
         return "\n".join([*lines, "", note, ""])
 
@@ -269,6 +270,14 @@ def _summary(values: Sequence[float]) -> dict[str, Any]:
 
 def _number(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
+
+
+def _range(values: Sequence[float], digits: int) -> str:
+    known = sorted(value for value in values if math.isfinite(value))
+    if not known:
+        return ""
+    texts = [f"{value:,.{digits}f}" for value in (statistics.median(known), known[0], known[-1])]
+    return texts[0] if texts[1] == texts[2] else f"{texts[0]} ({texts[1]}..{texts[2]})"
 
 
 def _spread(values: Sequence[float], digits: int = 3) -> str:

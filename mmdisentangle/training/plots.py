@@ -116,7 +116,8 @@ def plot_comparison(
         title: heading.
     """
     models, names = list(scores), list(next(iter(scores.values())))
-    figure, panels = panel_grid(len(names) + len(_COSTS), title)
+    count = len(names) + len(_COSTS)
+    figure, panels = panel_grid(count, title, columns=2 if count == 4 else 3)
     for axes, name in zip(panels, names, strict=False):
         _draw_models(axes, {model: scores[model][name] for model in models}, _TEST)
         if math.isfinite(constant[name]):
@@ -125,7 +126,8 @@ def plot_comparison(
         axes.set_ylabel(unit_of(name))
     for axes, (name, (heading, unit)) in zip(panels[len(names) :], _COSTS.items(), strict=True):
         _draw_models(axes, {model: costs[model][name] for model in models}, _TRAIN)
-        axes.set_ylim(bottom=0)
+        known = [value for model in models for value in costs[model][name] if math.isfinite(value)]
+        axes.set_ylim(0, 1.1 * max(known, default=1.0))
         axes.set_title(heading)
         axes.set_ylabel(unit)
     save_figure(figure, panels, path)

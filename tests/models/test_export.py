@@ -57,6 +57,8 @@ class TestModels:
 
     @pytest.mark.parametrize("name", list_models())
     def test_the_same_numbers(self, name, tmp_path):
+        if tuple(map(int, torch.__version__.split(".")[:2])) < (2, 9):
+            pytest.skip("the ONNX exporter of this torch cannot convert integer arithmetic (seen in 2.6)")
         onnxruntime = pytest.importorskip("onnxruntime")
         pytest.importorskip("onnxscript")
         model = build(name).train()
