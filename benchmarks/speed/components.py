@@ -183,6 +183,10 @@ def recurrence(features: int, setting: Setting) -> Providers:
     return {LIBRARY: _layer(setting.module(lambda: layers.RecurrentEncoder(features, features)))}
 
 
+def utterance(features: int, setting: Setting) -> Providers:
+    return {LIBRARY: _layer(setting.module(lambda: layers.RecurrentUtteranceEncoder(features)))}
+
+
 def weighting(features: int, setting: Setting) -> Providers:
     layer = setting.module(lambda: layers.ModalityWeighting(MODALITIES, features))
     return {LIBRARY: _layer(layer, lambda x: list(layer(x).sequences.values()))}
@@ -208,6 +212,16 @@ def frame_graph(features: int, setting: Setting) -> Providers:
     return {
         LIBRARY: _layer(banded, lambda x, y: banded(x, y).fused),
         "torch_geometric TransformerConv": _layer(plugged, lambda x, y: plugged(x, y).fused, longest=8_192),
+    }
+
+
+def cross_transformer(features: int, setting: Setting) -> Providers:
+    layer = setting.module(
+        lambda: layers.CrossModalTransformer(features, num_heads=4, num_layers=1, dropout=0.0, feedforward_dropout=0.0)
+    )
+    return {
+        LIBRARY: _layer(layer),
+        "library, masked": _layer(layer, lambda x, y: layer(x, y, source_mask=_full_mask(y))),
     }
 
 
@@ -283,10 +297,12 @@ COMPONENTS = (
     Case("bilinear_gate", two_sequences, bilinear_gate, batch=1, features=64),
     Case("temporal_conv", sequence, convolution, batch=1, features=32),
     Case("recurrent_encoder", sequence, recurrence, batch=1, features=32),
+    Case("utterance_encoder", sequence, utterance, batch=1, features=32),
     Case("modality_weighting", modalities, weighting, batch=1, features=32),
     Case("decoupled_frame_graph", two_families, frame_graph, batch=1, features=32),
     Case("predictive_self_attention_window", sequence, predictive(WINDOW), batch=1, features=32),
     Case("predictive_self_attention", sequence, predictive(None), 1, 32, "quadratic", SHORT_LENGTHS),
+    Case("cross_modal_transformer", two_sequences, cross_transformer, 1, 64, "quadratic", SHORT_LENGTHS),
     Case("cross_modal_attention", two_sequences, cross_attention, 1, 64, "quadratic", SHORT_LENGTHS),
     Case("transformer_block", sequence, transformer_block, 1, 64, "quadratic", SHORT_LENGTHS),
     Case("modality_reinforcement", two_sequences, reinforcement, 1, 64, "quadratic", SHORT_LENGTHS),
