@@ -73,7 +73,10 @@ class Standardizer:
             pairs = {name: _all_at_once(dataset, name, method) for name in dataset.modalities}
         without = next((name for name, found in pairs.items() if not found), None)
         if without is not None:
-            raise DataError(f"Standardizer.fit: no sample of data set {dataset.name!r} has a frame of {without!r}.")
+            raise DataError(
+                f"Standardizer.fit: no sample of data set {dataset.name!r} has a frame of {without!r}; leave it "
+                "out (select, or data.modalities in a run)."
+            )
         location = {name: tuple(pair[0] for pair in found) for name, found in pairs.items()}
         scale = {name: tuple(pair[1] for pair in found) for name, found in pairs.items()}
         return cls(location, scale)

@@ -1,21 +1,52 @@
 """What is left when a model knows nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
+from torch import Tensor
 
 from mmdisentangle.data.dataset import MultimodalDataset
 from mmdisentangle.evaluation.prediction import Predictions
+from mmdisentangle.evaluation.scores import is_better
+
+_ANSWERS = 101
 
 
 def constant_scores(dataset: MultimodalDataset, metrics: Sequence[str] | None = None) -> dict[str, float]:
-    """Return the scores of the best constant answer: most frequent class, labels of the majority, median target."""
-    targets = dataset.targets
+    """Return, for each score, that of the constant answer which is best at it.
+
+    Tried are every class; for labels, those of the majority and all of them; for a regression of one output up to 101
+    quantiles of the targets and their mean, of several outputs the median and the mean.
+
+    Args:
+        dataset: samples with targets, which choose the answer: no model that ignores its inputs does better.
+        metrics: names of scores, see `TaskScores`.
+
+    Returns:
+        Score to its best value; NaN where no constant has one, as for a correlation.
+    """
+    targets, ids = dataset.targets, dataset.ids
+    best: dict[str, float] = {}
+    for answer in _answers(dataset, targets):
+        answers = answer.expand(len(targets), dataset.num_outputs).contiguous()
+        scores = Predictions(answers, targets, ids, dataset.task, dataset.class_names).scores(metrics)
+        for name, value in scores.items():
+            known = best.get(name, float("nan"))
+            if known != known or is_better(name, value, known):
+                best[name] = value
+    return best
+
+
+def _answers(dataset: MultimodalDataset, targets: Tensor) -> Iterator[Tensor]:
     if dataset.task == "classification":
-        answer = torch.nn.functional.one_hot(targets.mode().values, dataset.num_outputs).float()
-    elif dataset.task == "multilabel":
-        answer = targets.reshape(len(targets), -1).mean(0) - 0.5
-    else:
-        answer = targets.reshape(len(targets), -1).median(0).values
-    answers = answer.expand(len(targets), dataset.num_outputs)
-    return Predictions(answers, targets, dataset.ids, dataset.task, dataset.class_names).scores(metrics)
+        yield from torch.eye(dataset.num_outputs)
+        return
+    values = targets.reshape(len(targets), -1).float()
+    if dataset.task == "multilabel":
+        yield from (values.mean(0) - 0.5, torch.ones(dataset.num_outputs))
+        return
+    yield from (values.mean(0), values.median(0).values)
+    if dataset.num_outputs == 1:
+        ordered = values.squeeze(-1).unique()
+        positions = torch.linspace(0, len(ordered) - 1, min(len(ordered), _ANSWERS)).round().long()
+        yield from ordered[positions].unsqueeze(-1)

@@ -43,6 +43,8 @@ def _draw(axes: Axes, curve: RobustnessCurve, kind: str, score: str) -> None:
         axes.plot(levels, means, style, color=colour, marker="o", markersize=4, linewidth=1.6, label=label_of(modality))
         low = [mean - deviation for mean, deviation in zip(means, spread, strict=True)]
         high = [mean + deviation for mean, deviation in zip(means, spread, strict=True)]
+        if is_share(score):
+            low, high = [max(value, 0.0) for value in low], [min(value, 1.0) for value in high]
         axes.fill_between(levels, low, high, color=colour, alpha=0.12, linewidth=0)
     if math.isfinite(curve.constant[score]):
         axes.axhline(curve.constant[score], color="0.5", linestyle=":", linewidth=1.4, label="best constant answer")

@@ -71,6 +71,8 @@ def resolve_metrics(task: Task, num_outputs: int, names: Sequence[str] | None) -
     """
     if names is None:
         return _DEFAULTS[task]
+    if isinstance(names, str):
+        raise SettingError(f"metrics: must be a list of names, got the single string {names!r}.")
     known = _METRICS[task]
     sets = METRIC_SETS if task == "regression" else {}
     spelled = dict.fromkeys(part for name in names for part in sets.get(name, (name,)))

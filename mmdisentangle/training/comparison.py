@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from mmdisentangle._core.errors import SettingError, UnknownNameError, nearest_names
+from mmdisentangle._core.errors import MMDisentangleError, SettingError, UnknownNameError, nearest_names
 from mmdisentangle.data.dataset import MultimodalDataset
 from mmdisentangle.evaluation.constant import constant_scores
 from mmdisentangle.models import list_models
@@ -172,6 +172,7 @@ def compare(
         for seed in seeds
         for model in models
     }
+    _check_settings(chosen, train)
     identity = describe(models[0], train, source, {})
     for model, settings, path in calls.values():
         # Before the first of many hours: is every folder ours?
@@ -257,6 +258,20 @@ def _check_names(models: Sequence[str], seeds: Sequence[int]) -> None:
     for argument, values in (("models", models), ("seeds", seeds)):
         if len(set(values)) != len(values):
             raise SettingError(f"compare: {argument} must be distinct, got {list(values)}.")
+
+
+def _check_settings(configs: Mapping[str, Config], train: MultimodalDataset) -> None:
+    from mmdisentangle.training.fitting import check_model_settings, check_scores
+
+    for model, config in configs.items():
+        check_scores(config, train)
+        try:
+            check_model_settings(config, model, train)
+        except MMDisentangleError as error:
+            raise SettingError(
+                f"compare: {error} What not all models take is given to one of them: MODEL:KEY=VALUE, for instance "
+                "--set rtil:model.hidden_features=32."
+            ) from error
 
 
 def _summary(values: Sequence[float]) -> dict[str, Any]:

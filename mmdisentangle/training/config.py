@@ -9,6 +9,9 @@ from mmdisentangle._core.checks import check_choice, check_count, check_number
 from mmdisentangle._core.errors import SettingError, nearest_names, require_extra
 from mmdisentangle.training.schedules import Schedule, create_schedule, list_schedules, scaled
 
+# Settings that are lists; "--set KEY=a,b" names their entries.
+_LISTS = ("data.modalities", "training.metrics", "training.freeze")
+
 
 @dataclass(frozen=True)
 class DataConfig:
@@ -288,6 +291,9 @@ def _read_override(omegaconf: Any, override: str) -> Any:
     key, separator, value = override.partition("=")
     if not separator or not key.strip("."):
         raise SettingError(f"settings: --set must look like section.key=value, got {override!r}.")
+    if key in _LISTS and value and value != "null" and not value.startswith("["):
+        # Shells have a meaning of their own for brackets.
+        override = f"{key}=[{value}]"
     try:
         return omegaconf.OmegaConf.from_dotlist([override])
     except Exception as error:

@@ -25,7 +25,7 @@ from mmdisentangle.data.degradation import AddNoise, DropModalities, Transform, 
 from mmdisentangle.data.split import train_validation_split
 from mmdisentangle.data.standardize import Standardizer
 from mmdisentangle.evaluation.prediction import predict
-from mmdisentangle.evaluation.scores import resolve_metrics
+from mmdisentangle.evaluation.scores import SCORE_NAMES, resolve_metrics
 from mmdisentangle.models import create_model
 from mmdisentangle.training.callbacks import (
     BestWeights,
@@ -118,7 +118,9 @@ def fit(
         SettingError: settings that do not fit the data; a run folder that is finished or belongs to another run.
     """
     _check_data(config, train, validation, test)
-    resolve_metrics(train.task, train.num_outputs, config.training.metrics)
+    check_scores(config, train)
+    if isinstance(model, str):
+        check_model_settings(config, model, train)
     name = model if isinstance(model, str) else getattr(model, "__qualname__", type(model).__qualname__)
     folder = None if out is None else RunFolder(Path(out))
     versions = {"mmdisentangle": mmdisentangle.__version__, "torch": torch.__version__}
@@ -158,6 +160,27 @@ def fit(
             return scores
 
         return Result(network, parts.standardizer, processes.on_first(finish), epoch, history.rows, meter.cost(), path)
+
+
+def check_scores(config: Config, train: MultimodalDataset) -> None:
+    """Require scores that the task has, and a monitored score to be among them.
+
+    Raises:
+        UnknownNameError, SettingError: one sentence about what does not fit.
+    """
+    names = resolve_metrics(train.task, train.num_outputs, config.training.metrics)
+    monitored = config.training.monitor.removeprefix("val/")
+    if monitored in SCORE_NAMES and monitored not in names and config.training.selection == "best":
+        raise SettingError(
+            f"settings: training.monitor={config.training.monitor} is no score of this run, which has "
+            f"{', '.join(names)}; name it in training.metrics, too."
+        )
+
+
+def check_model_settings(config: Config, model: str, train: MultimodalDataset) -> None:
+    """Build a model of the zoo without memory for its weights, so that a wrong setting is known before the training."""
+    with torch.device("meta"), isolate_rng():
+        _build(config, model, train, gather=False)
 
 
 def _check_data(

@@ -490,3 +490,18 @@ def test_class_labels_that_are_none(tmp_path, labels):
     content["train"]["classification_labels"] = labels
     with pytest.raises(DataError):
         save(tmp_path, content, target="classification_labels")
+
+
+@pytest.mark.parametrize("text_bert", [False, True])
+def test_arrays_of_objects_are_refused_in_a_sentence(tmp_path, text_bert):
+    path, _ = write(tmp_path, "mmsa")
+    content = pickle.loads(path.read_bytes())
+    for part in content.values():
+        odd = np.empty(len(part["id"]), object)
+        odd[:] = [np.zeros((2, 3), np.float32), None, *["a"] * (len(odd) - 2)]
+        part["text"] = odd
+        for key in ("audio_lengths", "vision_lengths", *([] if text_bert else ["text_bert"])):
+            part.pop(key, None)
+    path.write_bytes(pickle.dumps(content))
+    with pytest.raises(DataError, match=r"'text' must h(old|ave)"):
+        read_file(path)

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from mmdisentangle import create_model
 from mmdisentangle.data import MultimodalDataset, load_shards, write_shards
 from mmdisentangle.errors import DataError, SettingError
-from mmdisentangle.evaluation import constant_scores, robustness_curve
+from mmdisentangle.evaluation import robustness_curve
 from mmdisentangle.training.commands import app
 
 
@@ -80,18 +80,6 @@ def test_area_is_the_mean_over_the_levels(data):
     curve = robustness_curve(ReadsOff(), data, drop_rates=(0, 1), noise_levels=(0,), repeats=1)
     assert curve.area("drop", "a", "mae") == pytest.approx(float(data.targets.abs().mean()) / 2)
     assert curve.area("noise", "a", "mae") == 0
-
-
-def test_constant_answers():
-    classes = MultimodalDataset.from_arrays(
-        {"a": torch.zeros(5, 1, 1)}, torch.tensor([2, 0, 2, 1, 2]), task="classification", num_outputs=3
-    )
-    assert constant_scores(classes)["accuracy"] == pytest.approx(0.6)
-    labels = MultimodalDataset.from_arrays(
-        {"a": torch.zeros(3, 1, 1)}, torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), task="multilabel"
-    )
-    # All labelled 1: F1 = .8; never labelled: 0.
-    assert constant_scores(labels)["macro_f1"] == pytest.approx(0.4)
 
 
 def test_files(data, tmp_path):

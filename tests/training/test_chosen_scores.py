@@ -5,9 +5,9 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from mmdisentangle.errors import UnknownNameError
+from mmdisentangle.errors import SettingError, UnknownNameError
 from mmdisentangle.evaluation.scores import METRIC_SETS
-from mmdisentangle.training import fit
+from mmdisentangle.training import fit, load_config
 from mmdisentangle.training.commands import app
 
 
@@ -26,6 +26,23 @@ def test_unknown_score_is_named_before_anything_is_written(make_data, make_confi
     with pytest.raises(UnknownNameError, match="no score of a classification is called 'acc7'"):
         fit(make_config("training.metrics=[acc7]"), train=make_data(), model=toy_model, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_monitor_must_be_a_score_of_the_run(make_data, make_config, tmp_path):
+    config = make_config("training.monitor=val/acc2_non0")
+    with pytest.raises(SettingError, match=r"name it in training\.metrics, too"):
+        fit(config, train=make_data(task="regression"), model="late_fusion", out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_names_need_no_brackets():
+    config = load_config(overrides=["training.metrics=mosi,acc5", "data.modalities=[a, b]", "training.freeze=a"])
+    assert (config.training.metrics, config.data.modalities, config.training.freeze) == (
+        ["mosi", "acc5"],
+        ["a", "b"],
+        ["a"],
+    )
+    assert load_config(overrides=["training.metrics=null"]).training.metrics is None
 
 
 def test_evaluate_takes_other_scores(tmp_path):

@@ -109,6 +109,13 @@ def test_wrong_arguments(models, seeds, error, message, tmp_path):
         compare(models, train=data(30, 0), test=data(20, 1), seeds=seeds, out=tmp_path)
 
 
+def test_wrong_settings_of_any_model_are_known_before_the_first_run(tmp_path):
+    config = load_config(overrides=[*FAST])
+    with pytest.raises(SettingError, match=r"MulT: no setting is called 'hidden_features'.* MODEL:KEY=VALUE"):
+        compare(["rtil", "mult"], train=data(30, 0), test=data(20, 1), config=config, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_command(tmp_path):
     out = str(tmp_path / "out")
     settings = [part for setting in FAST for part in ("--set", setting)]

@@ -87,6 +87,11 @@ def _check_sequences(where: str, name: str, sequences: Sequences) -> None:
     if isinstance(sequences, np.ndarray) and sequences.ndim != 3:
         raise DataError(f"{where}: {name!r} must have shape [N, T, d], got {list(sequences.shape)}.")
     for index, x in enumerate(sequences):
+        if not isinstance(x, np.ndarray):
+            raise DataError(
+                f"{where}: {name!r} must hold arrays of numbers, got {type(x).__name__} for sample {index}; a modality "
+                "that is missing is an array without frames, or one of zeros."
+            )
         if x.ndim != 2 or x.shape[1] != sequences[0].shape[1] or x.shape[1] == 0:
             width = sequences[0].shape[-1] if sequences[0].ndim else "d"
             raise DataError(

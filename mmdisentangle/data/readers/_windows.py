@@ -42,7 +42,12 @@ class Windows:
 
 def is_aligned(split: RawSplit, modalities: Sequence[str]) -> bool:
     """Tell whether frame t is the same word in all modalities: they have equal lengths, and none is declared."""
-    totals = [[x.shape[:1] for x in split.inputs[name]] for name in modalities if name in split.inputs]
+    # Objects that are no arrays are refused, with a sentence, where the shapes are checked.
+    totals = [
+        [x.shape[:1] if isinstance(x, np.ndarray) else () for x in split.inputs[name]]
+        for name in modalities
+        if name in split.inputs
+    ]
     return len(totals) > 1 and not split.lengths and all(total == totals[0] for total in totals)
 
 

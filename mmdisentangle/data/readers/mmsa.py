@@ -69,8 +69,14 @@ def _read_split(where: str, part: Any) -> RawSplit:
 def _lengths_from_mask(inputs: Mapping[str, Any], lengths: dict[str, Array], text_bert: Any) -> None:
     """The mask of BERT says how many tokens are real, where text is as long and the modalities are not aligned."""
     text = inputs.get("text")
-    frames = {x.shape[1] for x in inputs.values()}
-    if text is None or "text" in lengths or len(frames) == 1 or not isinstance(text_bert, np.ndarray):
+    frames = {x.shape[1] for x in inputs.values() if np.ndim(x) == 3}
+    if (
+        text is None
+        or np.ndim(text) != 3
+        or "text" in lengths
+        or len(frames) == 1
+        or not isinstance(text_bert, np.ndarray)
+    ):
         return
     if text_bert.shape == (len(text), 3, text.shape[1]):
         lengths["text"] = (text_bert[:, 1] != 0).sum(1)

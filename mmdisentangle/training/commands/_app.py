@@ -113,13 +113,13 @@ def read_seeds(where: str, text: str) -> list[int]:
 
 
 def show_scores(console: Console, title: str, scores: dict[str, dict[str, float | None]]) -> None:
+    # A row per score: their names say which one it is, and must not be cut off in a narrow terminal.
     table = Table(title=title)
-    table.add_column("split")
-    names = list(next(iter(scores.values())))
-    for name in names:
-        table.add_column(name, justify="right")
-    for split, values in scores.items():
-        table.add_row(split, *(number(values[name]) for name in names))
+    table.add_column("score")
+    for split in scores:
+        table.add_column(split, justify="right")
+    for name in next(iter(scores.values())):
+        table.add_row(name, *(number(values[name]) for values in scores.values()))
     console.print(table)
 
 
@@ -139,7 +139,10 @@ def load_parts(source: str, config: Any) -> tuple[dict[str, Any], str]:
     splits = load_splits(source, **data_options(config))
     for name in ("train", "test"):
         if name not in splits:
-            raise DataError(f"{source} has no split {name!r}, it has {', '.join(splits)}.")
+            raise DataError(
+                f"{source} has no split {name!r}, it has {', '.join(splits)}; this command needs samples to train on "
+                "and others to test on (fit in Python trains without a test split)."
+            )
     path = Path(source)
     return splits, str(path.resolve()) if path.exists() else source
 

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markdown import Markdown
 
 from mmdisentangle._core.errors import SettingError
 from mmdisentangle.training.commands._app import (
@@ -77,7 +76,8 @@ def compare(
         overwrite=overwrite,
         report=report,
     )
-    console.print(Markdown(comparison.to_markdown()))
+    # As it is: a table drawn for a narrow terminal would cut the numbers.
+    typer.echo(comparison.to_markdown())
     console.print(f"Wrote {folder}/comparison.json, .md and .png", highlight=False, soft_wrap=True)
 
 

@@ -88,7 +88,7 @@ def _train_one(
     from mmdisentangle.training.fitting import fit
     from mmdisentangle.training.runs import RunFolder
 
-    if RunFolder(folder).status == "unfinished" and not overwrite:
+    if RunFolder(folder).status == "unfinished" and RunFolder(folder).checkpoint.is_file() and not overwrite:
         console.print(f"Resuming {folder}", highlight=False, soft_wrap=True)
     try:
         fit(
