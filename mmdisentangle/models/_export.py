@@ -28,8 +28,8 @@ def export_program(model: MultimodalModel) -> ExportedProgram:
 
     Returns:
         A program; ``program.module()`` is called as ``(inputs, masks)`` and returns the prediction ``[B,
-        num_outputs]``. ``torch.export.save`` writes it. Of `EarlyFusion`, torch notes a guard against a single sample of
-        a single frame, which its numbers do not need: ``program.module(check_guards=False)``.
+        num_outputs]``. ``torch.export.save`` writes it. Of `EarlyFusion`, torch notes a guard against one sample of one
+        frame, which its numbers do not need: ``program.module(check_guards=False)``.
 
     Raises:
         DtypeError: not a model of the zoo.

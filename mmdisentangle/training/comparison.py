@@ -174,16 +174,18 @@ def compare(
     }
     _check_settings(chosen, train)
     identity = describe(models[0], train, source, {})
-    for model, settings, path in calls.values():
+    found: dict[tuple[str, int], dict[str, Any]] = {}
+    for key, (model, settings, path) in calls.items():
         # Before the first of many hours: is every folder ours?
         if not overwrite and RunFolder(path).status == "complete":
             RunFolder(path).check_same(settings, {**identity, "model": model})
-    found: dict[tuple[str, int], dict[str, Any]] = {}
+            found[key] = RunFolder(path).read_json("metrics.json")
     # A fresh process for each run: its memory is its own, and no run inherits the state of another.
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
         futures = {
             key: pool.submit(_run, *call, train, validation, test, source, overwrite, torch.get_num_threads())
             for key, call in calls.items()
+            if key not in found
         }
         try:
             for key, future in futures.items():
@@ -215,20 +217,18 @@ def _run(
 ) -> dict[str, Any]:
     from mmdisentangle.training.fitting import fit
 
-    folder = RunFolder(path)
-    if overwrite or folder.status != "complete":
-        torch.set_num_threads(threads)
-        fit(
-            config,
-            model=model,
-            train=train,
-            validation=validation,
-            test=test,
-            out=path,
-            overwrite=overwrite,
-            source=source,
-        )
-    metrics: dict[str, Any] = folder.read_json("metrics.json")
+    torch.set_num_threads(threads)
+    fit(
+        config,
+        model=model,
+        train=train,
+        validation=validation,
+        test=test,
+        out=path,
+        overwrite=overwrite,
+        source=source,
+    )
+    metrics: dict[str, Any] = RunFolder(path).read_json("metrics.json")
     return metrics
 
 
