@@ -323,6 +323,9 @@ def _train(
         num_sanity_val_steps=0,
         default_root_dir=scratch,
     )
+    if checkpoint is not None:
+        # Before Lightning reads ahead, which it may do before it has restored any state.
+        sampler.set_epoch(torch.load(checkpoint, map_location="cpu", mmap=True, weights_only=False)["epoch"] + 1)
     # A model that comes from a checkpoint is in evaluation mode, and Lightning leaves modes as they are.
     module.train()
     workers = config.data.num_workers
