@@ -146,7 +146,7 @@ class MISA(MultimodalModel):
         )
         self.task_term = self._task_term()
         self.difference_term = OrthogonalityLoss(form=s.difference_form, gather=s.gather)
-        self.reconstruction_term = ReconstructionLoss(detach_target=not s.terms_reach_encoders)
+        self.reconstruction_term = ReconstructionLoss(detach_target=not s.terms_reach_encoders, gather=s.gather)
         if s.similarity == "cmd":
             self.similarity_term = CentralMomentDiscrepancy(
                 num_moments=s.num_moments, min_samples=s.similarity_min_samples, gather=s.gather
@@ -159,6 +159,7 @@ class MISA(MultimodalModel):
                 dropout=s.discriminator_dropout,
                 strength=s.reversal_strength,
                 prototype_penalty=0.0,
+                gather=s.gather,
             )
 
     def _default_encoder(self, name: str) -> nn.Module:

@@ -7,6 +7,7 @@ from torch import nn
 from mmdisentangle.models import create_model
 from mmdisentangle.testing import Case, Labels, Samples, Streams
 from tests.contract.cases_functional import BATCH_STATISTIC, NO_HOOKS
+from tests.small_models import EXACT, SMALL
 
 WIDTHS = {"text": 5, "audio": 3, "vision": 4}
 HARD_GATE = "hard gates with a straight-through gradient; nn.BilinearGate is checked against its surrogate"
@@ -18,41 +19,6 @@ MASKED = (Streams("inputs", WIDTHS, masks="masks", present="present"),)
 ALIGNED = (Streams("inputs", WIDTHS, aligned=True),)
 TARGET = (Samples("target", 2),)
 CODES = {"shared.*": "inputs.*", "private.*": "inputs.*", "reconstruction.*": "inputs.*"}
-
-SMALL = {
-    "rtil": {
-        "hidden_features": 8,
-        "num_heads": 2,
-        "encoder_blocks": 1,
-        "encoder_kernel_size": 3,
-        "feedforward_features": 8,
-    },
-    "mea": {
-        "features": 8,
-        "hidden_features": 6,
-        "num_heads": 2,
-        "encoder_blocks": 1,
-        "kernel_size": 3,
-        "feedforward_features": 8,
-        "psa_layers": 2,
-        "hca_layers": 1,
-    },
-}
-NO_DROPOUT = {
-    "rtil": dict.fromkeys(
-        (
-            "encoder_dropout",
-            "fusion_dropout",
-            "gate_dropout",
-            "block_dropout",
-            "block_attention_dropout",
-            "head_dropout",
-            "discriminator_dropout",
-        ),
-        0.0,
-    ),
-    "mea": dict.fromkeys(("encoder_dropout", "dropout", "head_dropout", "discriminator_dropout"), 0.0),
-}
 
 
 class Training(nn.Module):
@@ -88,7 +54,7 @@ def _model(
     **settings,
 ):
     public = {"rtil": "models.RTIL", "mea": "models.MEA"}[name]
-    settings = {**SMALL[name], **({} if dropout else NO_DROPOUT[name]), **settings}
+    settings = {**(SMALL if dropout else EXACT)[name], **settings}
 
     def build(widths, **more):
         settings_of_names = {"query": next(iter(widths))} if name == "rtil" and "published" not in settings else {}

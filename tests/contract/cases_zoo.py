@@ -1,5 +1,7 @@
 """Cases of MISA, MulT and the baselines, and of the layers made for them."""
 
+from functools import partial
+
 from torch import Tensor
 
 from mmdisentangle import functional, nn
@@ -7,6 +9,7 @@ from mmdisentangle.models import create_model
 from mmdisentangle.testing import Case, Frames, Labels, Samples
 from tests.contract.cases_functional import BATCH_STATISTIC, CONSTANT_NORMS, NO_HOOKS
 from tests.contract.cases_models import MASKED, NO_LSTM_COMPILER, Training
+from tests.small_models import EXACT, SMALL
 
 LSTM = {
     "compiles": NO_LSTM_COMPILER,
@@ -14,22 +17,6 @@ LSTM = {
     "vmap": "torch has no batching rule for an LSTM",
 }
 
-SMALL = {
-    "late_fusion": {"hidden_features": 8, "head_features": 6, "encoder_blocks": 1, "encoder_kernel_size": 3},
-    "early_fusion": {"hidden_features": 8, "head_features": 6, "encoder_blocks": 1, "encoder_kernel_size": 3},
-    "mult": {"features": 4, "num_heads": 2, "cross_layers": 1, "memory_layers": 1},
-    "misa": {"hidden_features": 8, "encoder_blocks": 1, "encoder_kernel_size": 3, "feedforward_features": 8},
-}
-NO_DROPOUT = {
-    "late_fusion": dict.fromkeys(("encoder_dropout", "head_dropout"), 0.0),
-    "early_fusion": dict.fromkeys(("encoder_dropout", "head_dropout"), 0.0),
-    "mult": dict.fromkeys(
-        ("dropout", "feedforward_dropout", "attention_dropout", "embedding_dropout", "head_dropout"), 0.0
-    ),
-    "misa": dict.fromkeys(
-        ("encoder_dropout", "fusion_dropout", "fusion_attention_dropout", "head_dropout", "discriminator_dropout"), 0.0
-    ),
-}
 CLASSES = {"late_fusion": "LateFusion", "early_fusion": "EarlyFusion", "mult": "MulT", "misa": "MISA"}
 # What is 0 for every input has no gradient to compare.
 CODES = {
@@ -48,11 +35,9 @@ def _model(name, variant, *, task="regression", train=False, dropout=False, exem
     outputs = 3 if task == "classification" else 2
     target = Labels("target", outputs) if task == "classification" else Samples("target", outputs)
 
-    def build(widths):
-        silent = {} if dropout else NO_DROPOUT[name]
-        model = create_model(
-            name, modalities=widths, num_outputs=outputs, task=task, **{**SMALL[name], **silent, **settings}
-        )
+    def build(widths, **more):
+        given = {**(SMALL if dropout else EXACT)[name], **settings, **more}
+        model = create_model(name, modalities=widths, num_outputs=outputs, task=task, **given)
         return Training(model) if train else model
 
     def codes(output):
@@ -63,6 +48,8 @@ def _model(name, variant, *, task="regression", train=False, dropout=False, exem
         name=f"models.{CLASSES[name]}",
         variant=variant,
         build=build,
+        # Dropout differs between processes.
+        gather=partial(build, gather=True) if train and not dropout else None,
         arguments=(*MASKED, *((target,) if train else ())),
         outputs=None if train else codes,
         modes=("eval",) if dropout else ("train", "eval"),

@@ -11,12 +11,12 @@ from mmdisentangle.errors import DataError
 from mmdisentangle.models import create_model
 from mmdisentangle.training import ReversalSchedule, fit, load_config
 from mmdisentangle.training.processes import full_state, joined, this_process
-from tests.contract.cases_models import NO_DROPOUT, SMALL
+from tests import small_models
 from tests.toy_model import ToyModel, jitter
 
 WIDTHS = {"text": 4, "audio": 3}
 DATA = {"modalities": WIDTHS, "lengths": {"text": 6, "audio": 5}, "task": "classification"}
-EXACT = {"toy": {"dropout": 0.0}, **{name: {**SMALL[name], **NO_DROPOUT[name]} for name in SMALL}}
+EXACT = {"toy": {"dropout": 0.0}, **small_models.EXACT}
 
 
 def some_data(count, **settings):

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmdisentangle.errors import SettingError
+from mmdisentangle.models import list_models
 from mmdisentangle.testing.processes import run_processes
 from mmdisentangle.training import RunFolder, fit
 from mmdisentangle.training.sampling import ShareSampler
@@ -138,7 +139,7 @@ def without_processes(overrides):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ddp", "fsdp"])
-@pytest.mark.parametrize("name", ["rtil", "mea"])
+@pytest.mark.parametrize("name", list_models())
 @pytest.mark.parametrize("cut", [4, 3])
 def test_step_of_two_processes(name, kind, cut):
     """Loss, gradients and whole state of a real step; 8 samples, in equal and unequal parts."""
