@@ -5,8 +5,9 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from mmdisentangle._core.json_values import json_value
 from mmdisentangle.data.degradation import EVERY
 
 
@@ -94,10 +95,14 @@ class RobustnessCurve:
         folder = Path(directory)
         folder.mkdir(parents=True, exist_ok=True)
         areas = [
-            {"kind": kind, "modality": modality, "mean": {s: _json(self.area(kind, modality, s)) for s in self.scores}}
+            {
+                "kind": kind,
+                "modality": modality,
+                "mean": {s: self.area(kind, modality, s) for s in self.scores},
+            }
             for kind, modality in self.curves()
         ]
-        content = {**_json(asdict(self)), "mean_over_levels": areas}
+        content = json_value({**asdict(self), "mean_over_levels": areas})
         (folder / "robustness.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         (folder / "robustness.md").write_text(f"## {title}\n\n{self.to_markdown()}", encoding="utf-8")
         plot_robustness(self, folder / "robustness.png", title=title)
@@ -118,11 +123,3 @@ def label_of(modality: str) -> str:
 
 def _text(value: float) -> str:
     return "undefined" if math.isnan(value) else f"{value:.3f}"
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _json(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_json(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -12,11 +12,14 @@ from typing import Any
 import torch
 
 from mmdisentangle._core.errors import MMDisentangleError, SettingError, UnknownNameError, nearest_names
+from mmdisentangle._core.json_values import json_value
 from mmdisentangle.data.dataset import MultimodalDataset
 from mmdisentangle.evaluation.constant import constant_scores
 from mmdisentangle.models import list_models
 from mmdisentangle.training.config import Config
+from mmdisentangle.training.fitting import fit
 from mmdisentangle.training.plots import mean_and_deviation, plot_comparison
+from mmdisentangle.training.preparation import check_model_settings, check_scores
 from mmdisentangle.training.runs import RunFolder, describe
 
 _COSTS = ("seconds_per_epoch", "memory")
@@ -100,14 +103,17 @@ class Comparison:
                     **{name: _summary(values) for name, values in row.costs.items()},
                 }
             )
-        return {
-            "data": self.data,
-            "samples": dict(self.samples),
-            "seeds": list(self.seeds),
-            "threads": self.threads,
-            "rows": rows,
-            "constant": {name: _number(value) for name, value in self.constant.items()},
-        }
+        found: dict[str, Any] = json_value(
+            {
+                "data": self.data,
+                "samples": self.samples,
+                "seeds": self.seeds,
+                "threads": self.threads,
+                "rows": rows,
+                "constant": self.constant,
+            }
+        )
+        return found
 
     def write(self, directory: str | Path) -> None:
         """Write ``comparison.json``, ``comparison.md`` and ``comparison.png``."""
@@ -215,8 +221,6 @@ def _run(
     overwrite: bool,
     threads: int,
 ) -> dict[str, Any]:
-    from mmdisentangle.training.fitting import fit
-
     torch.set_num_threads(threads)
     fit(
         config,
@@ -261,8 +265,6 @@ def _check_names(models: Sequence[str], seeds: Sequence[int]) -> None:
 
 
 def _check_settings(configs: Mapping[str, Config], train: MultimodalDataset) -> None:
-    from mmdisentangle.training.fitting import check_model_settings, check_scores
-
     for model, config in configs.items():
         check_scores(config, train)
         try:
@@ -276,15 +278,7 @@ def _check_settings(configs: Mapping[str, Config], train: MultimodalDataset) -> 
 
 def _summary(values: Sequence[float]) -> dict[str, Any]:
     mean, deviation = mean_and_deviation(values)
-    return {
-        "mean": _number(mean),
-        "standard_deviation": _number(deviation),
-        "values": [_number(value) for value in values],
-    }
-
-
-def _number(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
+    return {"mean": mean, "standard_deviation": deviation, "values": [float(value) for value in values]}
 
 
 def _range(values: Sequence[float], digits: int) -> str:

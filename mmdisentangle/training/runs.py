@@ -16,10 +16,10 @@
 
 import hashlib
 import json
-import math
 import os
 import shutil
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from typing import Any, BinaryIO, Literal
 from torch import nn
 
 from mmdisentangle._core.errors import CheckpointError, SettingError
+from mmdisentangle._core.json_values import json_value
 from mmdisentangle.data.dataset import MultimodalDataset
 from mmdisentangle.data.lazy import LazySamples
 from mmdisentangle.data.standardize import Standardizer
@@ -148,7 +149,7 @@ class RunFolder:
     def write_json(self, name: str, value: Any) -> None:
         """Write a JSON file in one piece: beside its place first, then renamed."""
         beside = self.path / f"{name}.part"
-        beside.write_text(json.dumps(_json_value(value), indent=1) + "\n", encoding="utf-8")
+        beside.write_text(json.dumps(json_value(value), indent=1) + "\n", encoding="utf-8")
         beside.replace(self.path / name)
 
     def read_json(self, name: str) -> Any:
@@ -198,7 +199,7 @@ class RunFolder:
     def check_same(self, config: Config, identity: Mapping[str, Any]) -> None:
         """Raise SettingError where the run in this folder has other settings, another model or other data."""
         before = self.read_json("run.json")
-        now = json.loads(json.dumps(_json_value(identity)))
+        now = json.loads(json.dumps(json_value(identity)))
         changes = [
             f"{key}: {before.get(key)} -> {now.get(key)}"
             for key in now
@@ -267,18 +268,9 @@ def _flush_names(folder: Path) -> None:
 
 
 def _is_whole(path: Path) -> bool:
-    # What torch saves is a zip archive, with a checksum for each tensor.
+    # What torch saves is a zip archive, with a checksum for each tensor; a damaged one can end in any of these errors.
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
-    except (OSError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile):
         return False
-
-
-def _json_value(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _json_value(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_json_value(entry) for entry in value]
-    # JSON has no NaN.
-    return None if isinstance(value, float) and not math.isfinite(value) else value

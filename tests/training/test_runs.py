@@ -177,6 +177,23 @@ def test_where_the_last_checkpoint_is_damaged_the_previous_one_is_taken(run, tmp
         shutil.rmtree(tmp_path / "run")
 
 
+def test_a_checkpoint_with_any_byte_changed_is_whole_or_not(tmp_path):
+    """Whatever the headers of the archive say now; and no change of a tensor's bytes is overlooked."""
+    place = RunFolder(tmp_path).checkpoint
+    torch.save({"x": torch.arange(64.0)}, place)
+    content, tensor = place.read_bytes(), torch.arange(64.0).numpy().tobytes()
+    first = content.index(tensor)
+    for position in range(len(content)):
+        for flip in (0x01, 0x08, 0x40, 0xFF):
+            place.write_bytes(content[:position] + bytes([content[position] ^ flip]) + content[position + 1 :])
+            try:
+                found = RunFolder(tmp_path).find_checkpoint()
+            except CheckpointError:
+                continue
+            assert found == place
+            assert not first <= position < first + len(tensor)
+
+
 def test_run_without_a_whole_epoch_is_started_again_with_any_settings(tmp_path):
     folder = RunFolder(tmp_path / "run")
     assert folder.status == "absent"

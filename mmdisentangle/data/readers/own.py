@@ -3,6 +3,7 @@
 import json
 import re
 import zipfile
+import zlib
 from pathlib import Path
 from typing import IO, cast
 
@@ -31,19 +32,11 @@ def read_npz(file: Path) -> dict[str, Array]:
                     _check_member(member, stream)
         with np.load(file, allow_pickle=False) as arrays:
             return {key: arrays[key] for key in arrays.files}
-    except (
-        ValueError,
-        OSError,
-        EOFError,
-        AttributeError,
-        TypeError,
-        KeyError,
-        NotImplementedError,
-        RuntimeError,
-    ) as error:
-        raise DataError(f"{file} is not an .npz file of plain arrays ({error}).") from error
     except zipfile.BadZipFile as error:
         raise DataError(f"{file} is not an .npz file of plain arrays, or is cut off ({error}).") from error
+    # A damaged archive can end in any of these, a compression that zipfile does not know in NotImplementedError.
+    except (ValueError, OSError, EOFError, AttributeError, TypeError, KeyError, RuntimeError, zlib.error) as error:
+        raise DataError(f"{file} is not an .npz file of plain arrays ({error}).") from error
 
 
 def _check_member(member: zipfile.ZipInfo, stream: IO[bytes]) -> None:
