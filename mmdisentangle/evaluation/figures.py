@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 
 _TITLES = {"macro_f1": "macro F1", "mae": "mean absolute error", "pearson": "Pearson correlation"}
 _UNITS = {"macro_f1": "F1, mean over classes", "micro_f1": "F1", "weighted_f1": "F1, mean over samples"}
-_SHARES = ("accuracy", "balanced_accuracy", "acc", "f1", "macro_f1", "micro_f1", "weighted_f1")
 
 
 def title_of(score: str) -> str:
@@ -23,15 +22,14 @@ def unit_of(score: str) -> str:
     """Return the label of a score's axis."""
     if score in _UNITS:
         return _UNITS[score]
-    if is_share(score):
-        return "F1, mean over samples" if "f1" in score else "share of samples"
-    return "error in target units" if score.endswith("mae") else "correlation"
+    if not is_share(score):
+        return "error in target units" if score.endswith("mae") else "correlation"
+    return "F1, mean over samples" if "f1" in score else "share of samples"
 
 
 def is_share(score: str) -> bool:
     """Whether the score lies in 0..1."""
-    kind = score.removeprefix("sims_").partition("_")[0].rstrip("0123456789")
-    return score in _SHARES or kind in ("acc", "f")
+    return not score.endswith(("mae", "corr", "pearson"))
 
 
 def panel_grid(count: int, title: str, *, columns: int = 3) -> tuple[Figure, list[Axes]]:

@@ -15,7 +15,34 @@ from mmdisentangle._core.errors import ShapeError
 Cut = Callable[[Tensor], Tensor]
 
 
-class CutAccuracy(MulticlassAccuracy):
+class _Cut:
+    """Judge the classes that sentiments fall into, in front of a torchmetrics score of classes."""
+
+    mean_over = "micro"
+
+    def __init__(self, cut: Cut, num_classes: int, *, skip_zero: bool = False, **options: Any) -> None:
+        super().__init__(num_classes, average=self.mean_over, validate_args=False, **options)  # type: ignore[call-arg]
+        self.cut, self.skip_zero, self.count = cut, skip_zero, num_classes
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Add predicted and true sentiments, ``[B]`` or ``[B, 1]``."""
+        preds, target = _pair(preds, target)
+        if self.skip_zero:
+            preds, target = preds[target != 0], target[target != 0]
+        true = self.cut(target)
+        # A batch without a sample to judge; torchmetrics cannot take it.
+        if len(true):
+            chosen = torch.where(preds.isnan(), (true + 1) % self.count, self.cut(preds))
+            super().update(chosen, true)  # type: ignore[misc]
+
+    def compute(self) -> Tensor:
+        """Return the score, 0-dim; NaN where nothing was judged."""
+        state: Any = self
+        value: Tensor = super().compute()  # type: ignore[misc]
+        return torch.where((state.tp + state.fn).sum() > 0, value, torch.nan)
+
+
+class CutAccuracy(_Cut, MulticlassAccuracy):
     """Share of samples whose predicted sentiment falls into the class of the true one.
 
     Args:
@@ -28,65 +55,34 @@ class CutAccuracy(MulticlassAccuracy):
         A NaN prediction is a wrong one. Without a sample to judge, the score is NaN.
     """
 
-    def __init__(self, cut: Cut, num_classes: int, *, skip_zero: bool = False, **options: Any) -> None:
-        super().__init__(num_classes, average="micro", validate_args=False, **options)
-        self.cut, self.skip_zero = cut, skip_zero
 
-    def update(self, preds: Tensor, target: Tensor) -> None:
-        """Add predicted and true sentiments, ``[B]`` or ``[B, 1]``."""
-        chosen, true = _classes(self.cut, self.num_classes or 2, self.skip_zero, preds, target)
-        # A batch without a sample to judge; torchmetrics cannot take it.
-        if len(true):
-            super().update(chosen, true)
-
-    def compute(self) -> Tensor:
-        """Return the share, 0-dim."""
-        return _defined(super().compute(), self)
-
-
-class CutF1(MulticlassF1Score):
+class CutF1(_Cut, MulticlassF1Score):
     """F1 of each class, averaged with the number of true samples as weights; arguments as of `CutAccuracy`."""
 
-    def __init__(self, cut: Cut, num_classes: int, *, skip_zero: bool = False, **options: Any) -> None:
-        super().__init__(num_classes, average="weighted", validate_args=False, **options)
-        self.cut, self.skip_zero = cut, skip_zero
+    mean_over = "weighted"
+
+
+class _Clipped:
+    """Clip predictions and truth to ``-limit..limit``, in front of a torchmetrics score of numbers."""
+
+    def __init__(self, limit: float, **options: Any) -> None:
+        super().__init__(**options)
+        self.limit = limit
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         """Add predicted and true sentiments, ``[B]`` or ``[B, 1]``."""
-        chosen, true = _classes(self.cut, self.num_classes or 2, self.skip_zero, preds, target)
-        # A batch without a sample to judge; torchmetrics cannot take it.
-        if len(true):
-            super().update(chosen, true)
-
-    def compute(self) -> Tensor:
-        """Return the weighted F1, 0-dim."""
-        return _defined(super().compute(), self)
+        preds, target = _pair(preds, target)
+        super().update(  # type: ignore[misc]
+            preds.clamp(-self.limit, self.limit), target.clamp(-self.limit, self.limit)
+        )
 
 
-class ClippedMeanAbsoluteError(MeanAbsoluteError):
+class ClippedMeanAbsoluteError(_Clipped, MeanAbsoluteError):
     """Mean absolute error after predictions and truth have been clipped to ``-limit..limit``."""
 
-    def __init__(self, limit: float, **options: Any) -> None:
-        super().__init__(**options)
-        self.limit = limit
 
-    def update(self, preds: Tensor, target: Tensor) -> None:
-        """Add predicted and true sentiments, ``[B]`` or ``[B, 1]``."""
-        preds, target = _pair(preds, target)
-        super().update(preds.clamp(-self.limit, self.limit), target.clamp(-self.limit, self.limit))
-
-
-class ClippedPearson(PearsonCorrCoef):
+class ClippedPearson(_Clipped, PearsonCorrCoef):
     """Pearson correlation after predictions and truth have been clipped to ``-limit..limit``."""
-
-    def __init__(self, limit: float, **options: Any) -> None:
-        super().__init__(**options)
-        self.limit = limit
-
-    def update(self, preds: Tensor, target: Tensor) -> None:
-        """Add predicted and true sentiments, ``[B]`` or ``[B, 1]``."""
-        preds, target = _pair(preds, target)
-        super().update(preds.clamp(-self.limit, self.limit), target.clamp(-self.limit, self.limit))
 
 
 def at_least_zero(x: Tensor) -> Tensor:
@@ -149,16 +145,3 @@ def _pair(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
             f"{list(prediction.shape)} and {list(target.shape)}."
         )
     return prediction.reshape(-1).float(), target.reshape(-1).float()
-
-
-def _classes(cut: Cut, count: int, skip_zero: bool, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    prediction, target = _pair(prediction, target)
-    if skip_zero:
-        prediction, target = prediction[target != 0], target[target != 0]
-    true = cut(target)
-    return torch.where(prediction.isnan(), (true + 1) % count, cut(prediction)), true
-
-
-def _defined(value: Tensor, metric: Any) -> Tensor:
-    judged = (metric.tp + metric.fn).sum()
-    return torch.where(judged > 0, value, torch.nan)
