@@ -55,10 +55,9 @@ def make_shared_private(
     .. math:: x_m(t) = A_m\, s(t) + B_m\, p_m(t) + \sigma\, \epsilon_m(t)
 
     Every factor is a level plus three cosines of random amplitude and phase, so it is smooth in time and known at any
-        time: modalities
-    of different lengths see the same clip at different rates. All factors are independent, standard normal at every
-    single time. Use it to check a claim of disentanglement: the shared codes should tell ``shared`` and not
-    ``private``.
+    time: modalities of different lengths see the same clip at different rates. All factors are independent, standard
+    normal at every single time. Use it to check a claim of disentanglement: the shared codes should tell ``shared`` and
+    not ``private``.
 
     Args:
         num_samples: number of clips.

@@ -72,14 +72,6 @@ class EpochSeeds(Callback):
         # Processes of one run need different dropout.
         pl.seed_everything(epoch_seed(self.seed, epoch, 2 + trainer.global_rank) % 2**32, workers=True, verbose=False)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run needs, at the end of an epoch: the next one."""
-        return {"epoch": self.sampler.epoch + 1}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Set the epoch at once: Lightning lets the loader's processes read ahead before any epoch has started."""
-        self.sampler.set_epoch(state_dict["epoch"])
-
 
 class History(Checkpoint):
     """Keep every logged value of every epoch, through interruptions, in ``rows``.

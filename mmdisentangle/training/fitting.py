@@ -4,7 +4,7 @@ import copy
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,14 +19,10 @@ from rich.console import Console
 from torch import nn
 
 import mmdisentangle
-from mmdisentangle._core.errors import DataError, SettingError
 from mmdisentangle.data.dataset import MultimodalDataset
-from mmdisentangle.data.degradation import AddNoise, DropModalities, Transform, check_modalities, compose
-from mmdisentangle.data.split import train_validation_split
+from mmdisentangle.data.degradation import Transform, compose
 from mmdisentangle.data.standardize import Standardizer
 from mmdisentangle.evaluation.prediction import predict
-from mmdisentangle.evaluation.scores import SCORE_NAMES, resolve_metrics
-from mmdisentangle.models import create_model
 from mmdisentangle.training.callbacks import (
     BestWeights,
     EpochSeeds,
@@ -39,6 +35,15 @@ from mmdisentangle.training.config import Config
 from mmdisentangle.training.cost import Cost, CostMeter
 from mmdisentangle.training.module import DisentanglementModule
 from mmdisentangle.training.plots import plot_loss_terms, plot_scores
+from mmdisentangle.training.preparation import (
+    Parts,
+    build_model,
+    check_data,
+    check_model_settings,
+    check_scores,
+    degradations,
+    prepare,
+)
 from mmdisentangle.training.processes import Processes, full_state, joined
 from mmdisentangle.training.progress import TrainingBar, quiet_lightning
 from mmdisentangle.training.runs import RunFolder, describe
@@ -66,13 +71,6 @@ class Result:
     history: list[dict[str, float]]
     cost: Cost
     folder: Path | None
-
-
-@dataclass(frozen=True)
-class _Parts:
-    training: MultimodalDataset
-    validation: MultimodalDataset | None
-    standardizer: Standardizer | None
 
 
 def fit(
@@ -117,7 +115,7 @@ def fit(
         DataError: a part without samples or targets, or with NaN or infinities; data sets of different kinds.
         SettingError: settings that do not fit the data; a run folder that is finished or belongs to another run.
     """
-    _check_data(config, train, validation, test)
+    check_data(config, train, validation, test)
     check_scores(config, train)
     if isinstance(model, str):
         check_model_settings(config, model, train)
@@ -135,141 +133,37 @@ def fit(
         # Not before the run folder has agreed: splitting and building may take a while.
         checkpoint = processes.on_first(begin)
         history, meter = History(), CostMeter()
-        parts = _prepare(config, train, validation)
+        parts = prepare(config, train, validation)
         pl.seed_everything(config.seed % 2**32, workers=True, verbose=False)
-        network = _build(config, model, parts.training, gather=processes.world_size > 1)
+        network = build_model(config, model, parts.training, gather=processes.world_size > 1)
         selects = parts.validation is not None and config.training.selection == "best"
         best = BestWeights(config.training.monitor if selects else None, config.training.patience)
         bar = [] if progress is False else [TrainingBar(name, None if progress is True else progress)]
-        changes = compose([*([] if transform is None else [transform]), *_degradations(config)])
+        changes = compose([*([] if transform is None else [transform]), *degradations(config)])
         trained = _train(
             config, network, parts, changes, [meter, history, best, *bar], processes, folder, scratch, checkpoint
         )
         network.load_state_dict(best.weights or full_state(trained))
         network.eval().cpu().requires_grad_(True)
         assert best.epoch is not None
-        epoch, path = best.epoch, None if folder is None else folder.path
+        path = None if folder is None else folder.path
+        result = Result(network, parts.standardizer, {}, best.epoch, history.rows, meter.cost(), path)
 
         def finish() -> dict[str, dict[str, float]]:
             scores = _score(config, network, parts, test)
-            result = Result(network, parts.standardizer, scores, epoch, history.rows, meter.cost(), path)
             if folder is not None:
                 sizes = {"training": parts.training, "validation": parts.validation, "test": test}
                 counts = {part: len(dataset or ()) for part, dataset in sizes.items()}
-                _write(config, folder, result, name, train, counts)
+                _write(config, folder, replace(result, scores=scores), name, train, counts)
             return scores
 
-        return Result(network, parts.standardizer, processes.on_first(finish), epoch, history.rows, meter.cost(), path)
-
-
-def check_scores(config: Config, train: MultimodalDataset) -> None:
-    """Require scores that the task has, and a monitored score to be among them.
-
-    Raises:
-        UnknownNameError, SettingError: one sentence about what does not fit.
-    """
-    names = resolve_metrics(train.task, train.num_outputs, config.training.metrics)
-    monitored = config.training.monitor.removeprefix("val/")
-    if monitored in SCORE_NAMES and monitored not in names and config.training.selection == "best":
-        raise SettingError(
-            f"settings: training.monitor={config.training.monitor} is no score of this run, which has "
-            f"{', '.join(names)}; name it in training.metrics, too."
-        )
-
-
-def check_model_settings(config: Config, model: str, train: MultimodalDataset) -> None:
-    """Build a model of the zoo without memory for its weights, so that a wrong setting is known before the training."""
-    with torch.device("meta"), isolate_rng():
-        _build(config, model, train, gather=False)
-
-
-def _check_data(
-    config: Config, train: MultimodalDataset, validation: MultimodalDataset | None, test: MultimodalDataset | None
-) -> None:
-    if config.training.class_weights == "balanced" and train.task != "classification":
-        raise SettingError(
-            f"settings: training.class_weights=balanced is for classification, got data set {train.name!r} "
-            f"for {train.task}."
-        )
-    for setting in ("drop_modalities", "noise"):
-        check_modalities("settings", f"data.{setting}", getattr(config.data, setting), train.modalities)
-    for label, dataset in (("train", train), ("validation", validation), ("test", test)):
-        if dataset is None:
-            continue
-        if not len(dataset):
-            raise DataError(f"fit: {label} has no sample.")
-        without = dataset.find_without_target()
-        if without is not None:
-            raise DataError(f"fit: {label}: sample {without!r} has no target.")
-        kind = (dataset.modalities, dataset.task, dataset.num_outputs)
-        expected = (train.modalities, train.task, train.num_outputs)
-        if kind != expected:
-            raise DataError(f"fit: {label} must be of the kind of train, {expected}, got {kind}.")
-
-
-def _prepare(config: Config, train: MultimodalDataset, validation: MultimodalDataset | None) -> _Parts:
-    training = train
-    if validation is None and config.training.selection == "best":
-        training, validation = train_validation_split(train, config.data.validation_fraction, seed=config.seed)
-    for label, dataset in (("training", training), ("validation", validation)):
-        found = None if dataset is None else dataset.find_not_finite()
-        if found is not None:
-            raise DataError(
-                f"fit: {label} sample {found[0]!r} holds NaN or infinity in {found[1]!r}; replace these values, or cut "
-                "the frames, before training."
-            )
-    standardizer = None
-    if config.data.standardize == "standard":
-        standardizer = Standardizer.fit(training, method="standard")
-    elif config.data.standardize == "robust":
-        standardizer = Standardizer.fit(training, method="robust")
-    if standardizer is not None:
-        training = standardizer.apply(training)
-        validation = None if validation is None else standardizer.apply(validation)
-    return _Parts(training, validation, standardizer)
-
-
-def _degradations(config: Config) -> list[Transform]:
-    chosen: list[Transform] = []
-    if config.data.noise:
-        chosen.append(AddNoise(config.data.noise))
-    if config.data.drop_modalities:
-        chosen.append(DropModalities(config.data.drop_modalities))
-    return chosen
-
-
-def _build(
-    config: Config, model: str | Callable[..., nn.Module], training: MultimodalDataset, *, gather: bool
-) -> nn.Module:
-    given: dict[str, Any] = {
-        "modalities": training.modalities,
-        "num_outputs": training.num_outputs,
-        "task": training.task,
-    }
-    fixed = [key for key in given if key in config.model]
-    if fixed:
-        raise SettingError(f"settings: model.{fixed[0]} comes from the data set and cannot be set.")
-    targets = training.targets
-    if config.training.class_weights == "balanced":
-        counts = targets.bincount(minlength=training.num_outputs).clamp(min=1)
-        given["class_weights"] = (len(targets) / (training.num_outputs * counts)).tolist()
-    if config.training.target_scaling == "standardize" and training.task == "regression":
-        values = targets.double().reshape(len(targets), -1)
-        deviation = values.std(0, correction=0)
-        given["target_location"] = values.mean(0).tolist()
-        given["target_scale"] = torch.where(deviation > 0, deviation, 1.0).tolist()
-    if gather and isinstance(model, str):
-        given["gather"] = True
-    # A setting of the user's own wins over what was computed.
-    settings = {**given, **config.model}
-    built: nn.Module = create_model(model, **settings) if isinstance(model, str) else model(**settings)
-    return built
+        return replace(result, scores=processes.on_first(finish))
 
 
 def _train(
     config: Config,
     network: nn.Module,
-    parts: _Parts,
+    parts: Parts,
     transform: Transform | None,
     callbacks: Sequence[Callback],
     processes: Processes,
@@ -338,7 +232,7 @@ def _train(
 
 
 def _score(
-    config: Config, network: nn.Module, parts: _Parts, test: MultimodalDataset | None
+    config: Config, network: nn.Module, parts: Parts, test: MultimodalDataset | None
 ) -> dict[str, dict[str, float]]:
     size, metrics, scores = config.data.batch_size, config.training.metrics, {}
     if parts.validation is not None:
