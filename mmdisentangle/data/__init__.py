@@ -12,7 +12,7 @@ from mmdisentangle.data.shard_writer import SampleStream, write_shards
 from mmdisentangle.data.shards import load_shards
 from mmdisentangle.data.split import train_validation_split
 from mmdisentangle.data.standardize import Standardizer
-from mmdisentangle.data.synthetic import SharedPrivateData, make_shared_private
+from mmdisentangle.data.synthetic import SharedPrivateData, SharedPrivateGenerator, make_shared_private
 from mmdisentangle.data.text import with_text
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "MultimodalSample",
     "SampleStream",
     "SharedPrivateData",
+    "SharedPrivateGenerator",
     "Standardizer",
     "collate",
     "describe_file",

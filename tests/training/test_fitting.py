@@ -6,7 +6,7 @@ import torch
 from mmdisentangle.data import MultimodalDataset, MultimodalSample
 from mmdisentangle.errors import DataError, ModalityError, SettingError
 from mmdisentangle.training import fit
-from mmdisentangle.training.fitting import _prepare
+from mmdisentangle.training.preparation import prepare
 
 
 def weights(result):
@@ -58,7 +58,7 @@ def test_the_test_split_changes_nothing_but_its_scores(make_data, make_config, t
 def test_validation_samples_take_no_part_in_statistics_or_gradients(make_data, make_config, toy_model):
     config = make_config("training.monitor=val/task", epochs=1)
     data = make_data()
-    parts = _prepare(config, data, None)
+    parts = prepare(config, data, None)
     held_out = {sample.id for sample in parts.validation}
     shifted = data.with_samples(
         [
@@ -77,7 +77,7 @@ def test_chosen_weights_are_those_of_the_best_validation_epoch(make_data, make_c
     result = fit(config, train=make_data(), model=toy_model)
     values = [row["val/task"] for row in result.history]
     assert result.epoch == 1 + values.index(min(values))
-    validation = _prepare(config, make_data(), None).validation
+    validation = prepare(config, make_data(), None).validation
     batch = validation.collate(list(validation))
     with torch.no_grad():
         output = result.model(batch.inputs, batch.masks, present=batch.present)
@@ -124,7 +124,7 @@ def test_transform_changes_training_samples_only(make_data, make_config, toy_mod
 
     config = make_config()
     result = fit(config, train=make_data(), test=make_data(seed=1), model=toy_model, transform=transform)
-    parts = _prepare(config, make_data(), None)
+    parts = prepare(config, make_data(), None)
     assert sorted(seen) == sorted([sample.id for sample in parts.training] * 4)
     again = fit(config, train=make_data(), model=toy_model, transform=transform)
     assert torch.equal(weights(again), weights(result))
