@@ -47,7 +47,7 @@ def test_every_model_has_every_seed_the_same_split_and_its_own_settings(compared
         assert min(row.costs["memory"]) > 50
         for seed in (0, 3):
             metrics = RunFolder(folder / row.model / f"seed-{seed}").read_json("metrics.json")
-            assert metrics["samples"] == result.samples == {"training": 24, "validation": 6, "test": 20}
+            assert metrics["samples"] == result.samples == {"training": 25, "validation": 5, "test": 20}
             assert metrics["scores"]["test"]["accuracy"] == row.scores["test"]["accuracy"][(0, 3).index(seed)]
     rates = {
         model: load_config(folder / model / "seed-0" / "config.yaml").optim.lr for model in ("rtil", "late_fusion")
