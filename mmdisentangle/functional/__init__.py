@@ -15,18 +15,24 @@ from mmdisentangle.functional.central_moment_discrepancy import (
     moment_distance,
 )
 from mmdisentangle.functional.cka import cka
+from mmdisentangle.functional.coral import coral
 from mmdisentangle.functional.cosine_margin import cosine_logits, cosine_margin_loss
+from mmdisentangle.functional.distance_correlation import distance_correlation
 from mmdisentangle.functional.factorized_bilinear import factorized_bilinear
+from mmdisentangle.functional.gaussian_wasserstein import gaussian_wasserstein
 from mmdisentangle.functional.gradient_reversal import gradient_reversal
 from mmdisentangle.functional.hsic import hsic
 from mmdisentangle.functional.masked_pooling import masked_max, masked_mean, masked_mean_square
+from mmdisentangle.functional.maximum_mean_discrepancy import maximum_mean_discrepancy
 from mmdisentangle.functional.modality_graph_attention import ModalityGraphAttention, modality_graph_attention
+from mmdisentangle.functional.modality_triplet import modality_triplet_loss
 from mmdisentangle.functional.orthogonality import orthogonality
 from mmdisentangle.functional.predictive_attention import PredictiveAttention, predictive_attention
 from mmdisentangle.functional.segment_pooling import PooledSegments, pool_segments
 from mmdisentangle.functional.sinusoidal_positions import sinusoidal_positions
 from mmdisentangle.functional.temporal_graph_attention import temporal_graph_attention
 from mmdisentangle.functional.temporal_invariance import temporal_invariance
+from mmdisentangle.functional.total_variation import total_variation
 
 __all__ = [
     "ModalityGraphAttention",
@@ -36,10 +42,13 @@ __all__ = [
     "central_moment_discrepancy",
     "central_moments",
     "cka",
+    "coral",
     "cosine_logits",
     "cosine_margin_loss",
+    "distance_correlation",
     "factorized_bilinear",
     "frame_positions",
+    "gaussian_wasserstein",
     "gradient_reversal",
     "hsic",
     "key_padding_mask_to_mask",
@@ -50,7 +59,9 @@ __all__ = [
     "masked_max",
     "masked_mean",
     "masked_mean_square",
+    "maximum_mean_discrepancy",
     "modality_graph_attention",
+    "modality_triplet_loss",
     "moment_distance",
     "orthogonality",
     "pool_segments",
@@ -58,4 +69,5 @@ __all__ = [
     "sinusoidal_positions",
     "temporal_graph_attention",
     "temporal_invariance",
+    "total_variation",
 ]

@@ -1,4 +1,4 @@
-"""The parts of HSIC and CKA: centred kernels of each set of codes, and the estimate from two of them."""
+"""The parts of HSIC, CKA and distance correlation: centred kernels of each set of codes, and what two of them share."""
 
 from typing import Literal, TypeAlias
 
@@ -7,8 +7,9 @@ from torch import Tensor
 
 from mmdisentangle._core.checks import check_choice, check_flag, check_number
 from mmdisentangle._core.errors import SettingError
-from mmdisentangle._core.numerics import without_autocast, zero_where_invalid
+from mmdisentangle._core.numerics import safe_sqrt, without_autocast, zero_where_invalid
 from mmdisentangle.functional._paired_codes import centred, drop_rounding, product_norm
+from mmdisentangle.functional._row_distances import median_square, squared_distances, valid_pairs
 
 DependenceKernel: TypeAlias = Literal["linear", "rbf"]
 DEPENDENCE_KERNELS = ("linear", "rbf")
@@ -25,16 +26,25 @@ def check_dependence(where: str, kernel: str, unbiased: bool, bandwidth: float |
     check_number(where, "bandwidth", bandwidth, low=0, open_low=True)
 
 
-def describe(x: Tensor, mask: Tensor | None, *, kernel: str, unbiased: bool, bandwidth: float | None) -> Tensor:
-    """What `dependence` wants of one set: the centred codes ``[N, D]``, or for rbf the centred Gram matrix ``[N, N]``.
+def describe(x: Tensor, mask: Tensor | None, *, kernel: str, unbiased: bool, bandwidth: float | None = None) -> Tensor:
+    """What `dependence` wants of one set: the centred codes ``[N, D]``, or for other kernels the centred Gram matrix.
 
-    Zero at masked samples.
+    Zero at masked samples. ``kernel="distance"``, that of the distance correlation, is minus the distance.
     """
     x = centred(x, mask)
     if kernel == "linear":
         return x
     with without_autocast(x):
-        return _centred_gram(_squared_distances(x), mask, unbiased, bandwidth)
+        distances = squared_distances(x)
+        others = valid_pairs(distances, mask)
+        if kernel == "distance":
+            gram = -safe_sqrt(distances)
+        else:
+            square = median_square(distances.detach(), others) if bandwidth is None else bandwidth**2
+            # exp - 1: centring cancels the constant, and nearly equal rows keep their digits.
+            gram = torch.expm1(-distances / (2 * square))
+        # The diagonal is 0 in both, so it makes no difference whether it belongs to the sums.
+        return _centred_gram(zero_where_invalid(gram, others), others, mask, unbiased)
 
 
 def dependence(a: Tensor, b: Tensor, mask: Tensor | None, *, kernel: str, unbiased: bool) -> Tensor:
@@ -43,7 +53,7 @@ def dependence(a: Tensor, b: Tensor, mask: Tensor | None, *, kernel: str, unbias
     count = _count(a, mask)
     n = count.clamp(min=least)
     with without_autocast(a):
-        if kernel == "rbf":
+        if kernel != "linear":
             total = (a * b).sum()
         elif unbiased:
             # Gram matrices without their diagonals, centred codes: the row sums are minus the squared lengths.
@@ -56,6 +66,29 @@ def dependence(a: Tensor, b: Tensor, mask: Tensor | None, *, kernel: str, unbias
     return torch.where(count >= least, value, torch.zeros_like(value))
 
 
+def alignment(a: Tensor, b: Tensor, mask: Tensor | None, *, kernel: str, unbiased: bool) -> Tensor:
+    """`dependence` in parts of what each set depends on itself; 0 where either is constant."""
+    a, b = _unit_scale(a), _unit_scale(b)
+    between = dependence(a, b, mask, kernel=kernel, unbiased=unbiased)
+    within_a, within_b = (dependence(own, own, mask, kernel=kernel, unbiased=unbiased) for own in (a, b))
+    varies = torch.ones_like(between, dtype=torch.bool)
+    for own, within in ((a, within_a), (b, within_b)):
+        # The unbiased one is a difference; where all its terms cancel it is rounding (one-hot codes, for instance).
+        whole = dependence(own, own, mask, kernel=kernel, unbiased=False) if unbiased else within
+        varies = varies & (within > torch.finfo(own.dtype).eps * own.shape[0] * whole.detach())
+    one, zero = torch.ones_like(between), torch.zeros_like(between)
+    product = torch.where(varies, within_a * within_b, one)
+    return torch.where(varies, between, zero) / product.sqrt()
+
+
+def _unit_scale(x: Tensor) -> Tensor:
+    """Divide by the largest entry, which a ratio does not see, so that it may count as a constant."""
+    if x.numel() == 0:
+        return x
+    largest = x.detach().abs().amax()
+    return x / torch.where(largest > 0, largest, torch.ones_like(largest))
+
+
 def _count(x: Tensor, mask: Tensor | None) -> Tensor:
     """Number of samples that count, as a 0-dim tensor of the dtype of ``x``."""
     if mask is None:
@@ -63,28 +96,13 @@ def _count(x: Tensor, mask: Tensor | None) -> Tensor:
     return mask.sum().to(x.dtype)
 
 
-def _squared_distances(x: Tensor) -> Tensor:
-    """Between all rows; those of equal rows are exactly zero, with the derivatives of a squared distance."""
-    squares = x.square().sum(1)
-    lengths = squares.unsqueeze(1) + squares
-    rounding = torch.finfo(x.dtype).eps * max(x.shape[1], 1) ** 0.5 * lengths.detach()
-    distances = lengths - 2 * (x @ x.mT)
-    return distances - torch.where(distances > rounding, torch.zeros_like(distances), distances).detach()
-
-
-def _centred_gram(distances: Tensor, mask: Tensor | None, unbiased: bool, bandwidth: float | None) -> Tensor:
-    size = distances.shape[0]
+def _centred_gram(gram: Tensor, others: Tensor, mask: Tensor | None, unbiased: bool) -> Tensor:
+    """Rows and columns with the mean 0; without the diagonal, by Szekely and Rizzo, where ``unbiased``."""
+    size = gram.shape[0]
     if size == 0:
-        return distances
-    others = ~torch.eye(size, dtype=torch.bool, device=distances.device)
-    if mask is not None:
-        others = others & mask & mask.unsqueeze(1)
-    square = _median_square(distances.detach(), others) if bandwidth is None else bandwidth**2
-    # exp - 1: centring cancels the constant, and nearly equal rows keep their digits. The diagonal is 0 then, so it
-    # makes no difference whether it belongs to the sums.
-    gram = zero_where_invalid(torch.expm1(-distances / (2 * square)), others)
-    # As in centring a product of two centrings; without the diagonal, by Szekely and Rizzo, with two less.
-    n = _count(distances, mask).clamp(min=4 if unbiased else 1)
+        return gram
+    # As in centring a product of two centrings; without the diagonal with two less.
+    n = _count(gram, mask).clamp(min=4 if unbiased else 1)
     rows = gram.sum(1) / (n - 2 if unbiased else n)
     total = rows.sum() / (n - 1 if unbiased else n)
     rounding = torch.finfo(gram.dtype).eps * size**0.5 * gram.detach().abs().amax()
@@ -92,13 +110,3 @@ def _centred_gram(distances: Tensor, mask: Tensor | None, unbiased: bool, bandwi
     if unbiased:
         return zero_where_invalid(gram, others)
     return gram if mask is None else zero_where_invalid(gram, mask & mask.unsqueeze(1))
-
-
-def _median_square(distances: Tensor, others: Tensor) -> Tensor:
-    """Median over pairs; their mean where it is 0; 1 where all distances are 0. Nothing waits for the device."""
-    count = others.sum()
-    ordered = torch.where(others, distances, torch.inf).flatten().sort().values
-    middle = ordered.gather(0, ((count - 1).clamp(min=0) // 2).unsqueeze(0)).squeeze(0)
-    mean = zero_where_invalid(distances, others).sum() / count.clamp(min=1)
-    middle = torch.where((middle > 0) & (count > 0), middle, mean)
-    return torch.where(middle > 0, middle, torch.ones_like(middle))

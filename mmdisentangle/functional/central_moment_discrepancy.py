@@ -1,16 +1,13 @@
 """Central moment discrepancy: a distance between two samples by their mean and higher central moments."""
 
-from typing import TypeAlias
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mmdisentangle._core.checks import check_bounds, check_count, check_float, check_mask, check_same_shape, check_width
+from mmdisentangle._core.checks import check_bounds, check_count, check_float, check_mask, check_same_shape
 from mmdisentangle._core.numerics import at_least_float32, zero_where_invalid
 from mmdisentangle.functional._power_sums import power_sums
-
-SampleMask: TypeAlias = Tensor | tuple[Tensor | None, Tensor | None] | None
+from mmdisentangle.functional._two_sets import SampleMask, check_sets, enough_samples
 
 
 def central_moments(
@@ -105,21 +102,14 @@ def central_moment_discrepancy(
         arXiv:1702.08811.
     """
     where = "central_moment_discrepancy"
-    check_float(where, "x", x, "N D")
-    check_float(where, "y", y, "M D")
-    check_width(where, "y", y, x.shape[1])
+    mask_x, mask_y = check_sets(where, x, y, mask)
     check_count(where, "num_moments", num_moments)
     check_count(where, "min_samples", min_samples)
-    mask_x, mask_y = mask if isinstance(mask, tuple) else (mask, mask)
-    if mask_x is not None:
-        check_mask(where, "mask of x", mask_x, x.shape[:1])
-    if mask_y is not None:
-        check_mask(where, "mask of y", mask_y, y.shape[:1])
     return moment_distance(
         central_moments(x, num_moments, mask_x),
         central_moments(y, num_moments, mask_y),
         bounds=bounds,
-        enough=_enough(x, mask_x, min_samples) & _enough(y, mask_y, min_samples),
+        enough=enough_samples(x, mask_x, min_samples) & enough_samples(y, mask_y, min_samples),
     )
 
 
@@ -159,9 +149,3 @@ def distance_of_moments(difference: Tensor, bounds: tuple[float, float], enough:
         distances = distances / width**orders
     distance: Tensor = distances.sum(-1)
     return distance if enough is None else torch.where(enough, distance, torch.zeros_like(distance))
-
-
-def _enough(x: Tensor, mask: Tensor | None, min_samples: int) -> Tensor:
-    if mask is None:
-        return torch.full((), x.shape[0] >= min_samples, dtype=torch.bool, device=x.device)
-    return mask.sum() >= min_samples

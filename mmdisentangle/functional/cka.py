@@ -1,10 +1,9 @@
 """Centred kernel alignment: HSIC without units, between 0 and 1."""
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mmdisentangle.functional._kernel_dependence import DependenceKernel, check_dependence, dependence, describe
+from mmdisentangle.functional._kernel_dependence import DependenceKernel, alignment, check_dependence, describe
 from mmdisentangle.functional._paired_codes import check_pair
 
 
@@ -63,24 +62,5 @@ def cka(
     """
     check_pair("cka", x, y, mask)
     check_dependence("cka", kernel, unbiased, bandwidth)
-    a, b = (
-        _unit_scale(describe(codes, mask, kernel=kernel, unbiased=unbiased, bandwidth=bandwidth)) for codes in (x, y)
-    )
-    between = dependence(a, b, mask, kernel=kernel, unbiased=unbiased)
-    within_a, within_b = (dependence(own, own, mask, kernel=kernel, unbiased=unbiased) for own in (a, b))
-    varies = torch.ones_like(between, dtype=torch.bool)
-    for own, within in ((a, within_a), (b, within_b)):
-        # The unbiased one is a difference; where all its terms cancel it is rounding (one-hot codes, for instance).
-        whole = dependence(own, own, mask, kernel=kernel, unbiased=False) if unbiased else within
-        varies = varies & (within > torch.finfo(own.dtype).eps * own.shape[0] * whole.detach())
-    one, zero = torch.ones_like(between), torch.zeros_like(between)
-    product = torch.where(varies, within_a * within_b, one)
-    return torch.where(varies, between, zero) / product.sqrt()
-
-
-def _unit_scale(x: Tensor) -> Tensor:
-    """Divide by the largest entry, which CKA does not see, so that it may count as a constant."""
-    if x.numel() == 0:
-        return x
-    largest = x.detach().abs().amax()
-    return x / torch.where(largest > 0, largest, torch.ones_like(largest))
+    a, b = (describe(codes, mask, kernel=kernel, unbiased=unbiased, bandwidth=bandwidth) for codes in (x, y))
+    return alignment(a, b, mask, kernel=kernel, unbiased=unbiased)

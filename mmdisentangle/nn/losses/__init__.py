@@ -2,16 +2,28 @@
 
 from mmdisentangle.nn.losses.central_moment_discrepancy import CentralMomentDiscrepancy
 from mmdisentangle.nn.losses.cka import CKALoss
+from mmdisentangle.nn.losses.coral import CORALLoss
+from mmdisentangle.nn.losses.distance_correlation import DistanceCorrelationLoss
+from mmdisentangle.nn.losses.gaussian_wasserstein import GaussianWassersteinLoss
 from mmdisentangle.nn.losses.hsic import HSICLoss
+from mmdisentangle.nn.losses.maximum_mean_discrepancy import MaximumMeanDiscrepancy
+from mmdisentangle.nn.losses.modality_triplet import ModalityTripletLoss
 from mmdisentangle.nn.losses.orthogonality import OrthogonalityLoss
 from mmdisentangle.nn.losses.reconstruction import ReconstructionLoss
 from mmdisentangle.nn.losses.temporal_invariance import TemporalInvariantLoss
+from mmdisentangle.nn.losses.total_variation import TotalVariationLoss
 
 __all__ = [
     "CKALoss",
+    "CORALLoss",
     "CentralMomentDiscrepancy",
+    "DistanceCorrelationLoss",
+    "GaussianWassersteinLoss",
     "HSICLoss",
+    "MaximumMeanDiscrepancy",
+    "ModalityTripletLoss",
     "OrthogonalityLoss",
     "ReconstructionLoss",
     "TemporalInvariantLoss",
+    "TotalVariationLoss",
 ]

@@ -6,15 +6,15 @@ from itertools import combinations
 import torch
 from torch import Tensor, nn
 
-from mmdisentangle._core.checks import check_bounds, check_count, check_float, check_mask, check_width
+from mmdisentangle._core.checks import check_bounds, check_count
 from mmdisentangle._core.distributed import gather_samples
-from mmdisentangle._core.modalities import check_known, check_mapping, modality_names
+from mmdisentangle.functional._two_sets import SampleMask
 from mmdisentangle.functional.central_moment_discrepancy import (
-    SampleMask,
     central_moment_discrepancy,
     distance_of_moments,
     moments_of_sets,
 )
+from mmdisentangle.nn.losses._pairwise import pairs_with_enough, sets_of_modalities
 
 
 class CentralMomentDiscrepancy(nn.Module):
@@ -85,33 +85,13 @@ class CentralMomentDiscrepancy(nn.Module):
             codes: ``[B, D]`` per modality.
             masks: ``[B]`` per modality, True = the sample has it. A pair without enough samples of both is left out.
         """
-        where = "CentralMomentDiscrepancy.pairwise"
-        check_mapping(where, "codes", codes)
-        names = modality_names(where, codes, least=2)
-        if masks is not None:
-            check_mapping(where, "masks", masks)
-        for name in masks or ():
-            check_known(where, "masks", name, names)
-        sets: list[tuple[Tensor, Tensor | None]] = []
-        for name in names:
-            check_float(where, f"codes[{name!r}]", codes[name], "B D")
-            check_width(where, f"codes[{name!r}]", codes[name], codes[names[0]].shape[-1])
-            mask = None if masks is None else masks.get(name)
-            if mask is not None:
-                check_mask(where, f"masks[{name!r}]", mask, codes[name].shape[:1])
-            sets.append(gather_samples(codes[name], mask) if self.gather else (codes[name], mask))
+        sets = sets_of_modalities("CentralMomentDiscrepancy.pairwise", codes, masks, gather=self.gather)
         moments = self._moments(sets)
-        pairs = list(combinations(range(len(names)), 2))
+        pairs = list(combinations(range(len(sets)), 2))
         first, second = (torch.stack([moments[pair[end]] for pair in pairs]) for end in (0, 1))
         if all(mask is None and x.shape[0] >= self.min_samples for x, mask in sets):
             return distance_of_moments(first - second, self.bounds, None).mean()
-        enough = [
-            torch.full((), x.shape[0] >= self.min_samples, device=x.device)
-            if mask is None
-            else mask.sum() >= self.min_samples
-            for x, mask in sets
-        ]
-        counted = torch.stack([enough[i] & enough[j] for i, j in pairs])
+        counted = pairs_with_enough(sets, self.min_samples)
         distances = distance_of_moments(first - second, self.bounds, counted)
         return distances.sum() / counted.sum().clamp(min=1)
 
