@@ -8,7 +8,7 @@ from torch import Tensor
 from mmdisentangle._core.checks import check_choice, check_flag, check_number
 from mmdisentangle._core.errors import SettingError
 from mmdisentangle._core.numerics import safe_sqrt, without_autocast, zero_where_invalid
-from mmdisentangle.functional._paired_codes import centred, drop_rounding, product_norm
+from mmdisentangle.functional._paired_codes import centred, count_samples, drop_rounding, product_norm, unit_scale
 from mmdisentangle.functional._row_distances import median_square, squared_distances, valid_pairs
 
 DependenceKernel: TypeAlias = Literal["linear", "rbf"]
@@ -50,7 +50,7 @@ def describe(x: Tensor, mask: Tensor | None, *, kernel: str, unbiased: bool, ban
 def dependence(a: Tensor, b: Tensor, mask: Tensor | None, *, kernel: str, unbiased: bool) -> Tensor:
     """HSIC of two sets of codes from what `describe` made of them; 0 with too few samples."""
     least = 4 if unbiased else 2
-    count = _count(a, mask)
+    count = count_samples(a, mask)
     n = count.clamp(min=least)
     with without_autocast(a):
         if kernel != "linear":
@@ -68,7 +68,7 @@ def dependence(a: Tensor, b: Tensor, mask: Tensor | None, *, kernel: str, unbias
 
 def alignment(a: Tensor, b: Tensor, mask: Tensor | None, *, kernel: str, unbiased: bool) -> Tensor:
     """`dependence` in parts of what each set depends on itself; 0 where either is constant."""
-    a, b = _unit_scale(a), _unit_scale(b)
+    a, b = unit_scale(a), unit_scale(b)
     between = dependence(a, b, mask, kernel=kernel, unbiased=unbiased)
     within_a, within_b = (dependence(own, own, mask, kernel=kernel, unbiased=unbiased) for own in (a, b))
     varies = torch.ones_like(between, dtype=torch.bool)
@@ -81,28 +81,13 @@ def alignment(a: Tensor, b: Tensor, mask: Tensor | None, *, kernel: str, unbiase
     return torch.where(varies, between, zero) / product.sqrt()
 
 
-def _unit_scale(x: Tensor) -> Tensor:
-    """Divide by the largest entry, which a ratio does not see, so that it may count as a constant."""
-    if x.numel() == 0:
-        return x
-    largest = x.detach().abs().amax()
-    return x / torch.where(largest > 0, largest, torch.ones_like(largest))
-
-
-def _count(x: Tensor, mask: Tensor | None) -> Tensor:
-    """Number of samples that count, as a 0-dim tensor of the dtype of ``x``."""
-    if mask is None:
-        return torch.full((), x.shape[0], dtype=x.dtype, device=x.device)
-    return mask.sum().to(x.dtype)
-
-
 def _centred_gram(gram: Tensor, others: Tensor, mask: Tensor | None, unbiased: bool) -> Tensor:
     """Rows and columns with the mean 0; without the diagonal, by Szekely and Rizzo, where ``unbiased``."""
     size = gram.shape[0]
     if size == 0:
         return gram
     # As in centring a product of two centrings; without the diagonal with two less.
-    n = _count(gram, mask).clamp(min=4 if unbiased else 1)
+    n = count_samples(gram, mask).clamp(min=4 if unbiased else 1)
     rows = gram.sum(1) / (n - 2 if unbiased else n)
     total = rows.sum() / (n - 1 if unbiased else n)
     rounding = torch.finfo(gram.dtype).eps * size**0.5 * gram.detach().abs().amax()

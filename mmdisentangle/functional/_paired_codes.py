@@ -28,6 +28,21 @@ def centred(x: Tensor, mask: Tensor | None) -> Tensor:
     return drop_rounding(zero_where_invalid(x - x.sum(0) / count, mask), rounding)
 
 
+def count_samples(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Number of samples that count, as a 0-dim tensor of the dtype of ``x``."""
+    if mask is None:
+        return torch.full((), x.shape[0], dtype=x.dtype, device=x.device)
+    return mask.sum().to(x.dtype)
+
+
+def unit_scale(x: Tensor) -> Tensor:
+    """Divide by the largest entry, for measures that do not see it, so that it may count as a constant."""
+    if x.numel() == 0:
+        return x
+    largest = x.detach().abs().amax()
+    return x / torch.where(largest > 0, largest, torch.ones_like(largest))
+
+
 def drop_rounding(x: Tensor, rounding: Tensor) -> Tensor:
     """Make what is no larger than ``rounding`` exactly zero; its derivatives stay."""
     return x - torch.where(x.abs() > rounding, torch.zeros_like(x), x).detach()

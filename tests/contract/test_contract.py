@@ -4,9 +4,29 @@ import pytest
 
 from mmdisentangle import functional, kernels, models, nn
 from mmdisentangle.testing import CHECKS, check_contract, contract_parameters
-from tests.contract import cases_distances, cases_functional, cases_graph, cases_mea, cases_models, cases_nn, cases_zoo
+from tests.contract import (
+    cases_agreement,
+    cases_distances,
+    cases_functional,
+    cases_graph,
+    cases_information,
+    cases_mea,
+    cases_models,
+    cases_nn,
+    cases_zoo,
+)
 
-FILES = (cases_functional, cases_distances, cases_graph, cases_nn, cases_mea, cases_models, cases_zoo)
+FILES = (
+    cases_functional,
+    cases_distances,
+    cases_agreement,
+    cases_information,
+    cases_graph,
+    cases_nn,
+    cases_mea,
+    cases_models,
+    cases_zoo,
+)
 CASES = [case for file in FILES for case in file.CASES]
 NO_CASE = {name: reason for file in FILES for name, reason in file.NO_CASE.items()}
 ROOMS = {"functional": functional, "kernels": kernels, "nn": nn, "models": models}
