@@ -85,7 +85,7 @@ def modality_triplet_loss(
         both = mask.unsqueeze(1) & mask
         positive, negative = positive & both, negative & both
     # A triplet is active where the negative's cosine is above the positive's minus the margin.
-    levels = cosines - margin * positive
+    levels = torch.where(positive, cosines - margin, cosines)
     counts = _active_triplets(levels.detach(), positive, negative)
     triplets = (positive.sum(1) * negative.sum(1)).sum().clamp(min=1)
     return (levels * (counts / triplets)).sum()

@@ -11,15 +11,9 @@ from mmdisentangle.errors import DtypeError, SettingError, ShapeError
 from mmdisentangle.functional import central_moment_discrepancy, central_moments, moment_distance
 from tests.oracles import expect
 from tests.oracles.codes import central_moment_discrepancy as oracle
-from tests.oracles.draws import coin, seeds, sets, uniform
+from tests.oracles.draws import coin, seeds, sets, two_sets, uniform
 
 orders = st.integers(1, 6)
-
-
-@st.composite
-def two_sets(draw, least=2):
-    x = draw(sets(least=least))
-    return x, draw(sets(least=least, features=x.shape[1]))
 
 
 # ---- closed form

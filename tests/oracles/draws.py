@@ -60,3 +60,10 @@ def paired_sets(draw, least=2, most=9):
     """Draw two sets of codes of the same samples with widths of their own."""
     x = draw(sets(least=least, most=most))
     return x, normal(draw(seeds), x.shape[0], draw(st.integers(1, 5)))
+
+
+@st.composite
+def two_sets(draw, least=2, most=9, features=None):
+    """Draw two sets of codes of one width in 0..1."""
+    x = draw(sets(least=least, most=most, features=features))
+    return x, draw(sets(least=least, most=most, features=x.shape[1]))
