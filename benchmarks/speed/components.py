@@ -18,6 +18,7 @@ from benchmarks.speed.case import (
     Setting,
     Sizes,
 )
+from benchmarks.speed.distances import DISTANCES
 from mmdisentangle import functional
 from mmdisentangle import nn as layers
 from mmdisentangle.kernels import temporal_invariance as fused_temporal_invariance
@@ -314,4 +315,5 @@ COMPONENTS = (
     Case("orthogonality", samples(2), two_codes(layers.OrthogonalityLoss()), 1, 64, axis="samples"),
     Case("hsic", samples(2), two_codes(layers.HSICLoss()), 1, 64, "quadratic", SHORT_LENGTHS, axis="samples"),
     Case("cka", samples(2), two_codes(layers.CKALoss()), 1, 64, "quadratic", SHORT_LENGTHS, axis="samples"),
+    *DISTANCES,
 )
