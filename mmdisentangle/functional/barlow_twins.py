@@ -41,8 +41,8 @@ def barlow_twins(
         SettingError: a negative weight.
 
     Numerics:
-        A constant feature has correlation 0 with everything: it costs 1, with gradient 0. Fewer samples than features
-        cost N^2 D instead of N D^2.
+        A constant feature has correlation 0 with everything: it costs 1, and its gradient is that of a deviation held
+        at a constant, finite and not 0. Fewer samples than features cost N^2 D instead of N D^2.
 
     Deviations:
         The released code divides by standard deviations with an epsilon under the root.
