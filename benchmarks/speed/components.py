@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.speed import peers, released
+from benchmarks.speed.agreement import AGREEMENT
 from benchmarks.speed.case import (
     EAGER,
     FUSED,
@@ -19,6 +20,7 @@ from benchmarks.speed.case import (
     Sizes,
 )
 from benchmarks.speed.distances import DISTANCES
+from benchmarks.speed.information import INFORMATION
 from mmdisentangle import functional
 from mmdisentangle import nn as layers
 from mmdisentangle.kernels import temporal_invariance as fused_temporal_invariance
@@ -316,4 +318,6 @@ COMPONENTS = (
     Case("hsic", samples(2), two_codes(layers.HSICLoss()), 1, 64, "quadratic", SHORT_LENGTHS, axis="samples"),
     Case("cka", samples(2), two_codes(layers.CKALoss()), 1, 64, "quadratic", SHORT_LENGTHS, axis="samples"),
     *DISTANCES,
+    *AGREEMENT,
+    *INFORMATION,
 )
