@@ -5,6 +5,21 @@ from mmdisentangle._core.errors import require_extra
 require_extra("torchmetrics", "eval")
 
 from mmdisentangle.evaluation.constant import constant_scores  # noqa: E402
+from mmdisentangle.evaluation.factors import (  # noqa: E402
+    DCI,
+    BlockInformativeness,
+    Estimate,
+    FactorMetrics,
+    Modularity,
+    MutualInformationGap,
+    SeparatedAttributePredictability,
+    block_informativeness,
+    dci,
+    factor_metrics,
+    modularity,
+    mutual_information_gap,
+    separated_attribute_predictability,
+)
 from mmdisentangle.evaluation.permutation import PermutationTest, independence_test, two_sample_test  # noqa: E402
 from mmdisentangle.evaluation.prediction import Predictions, predict  # noqa: E402
 from mmdisentangle.evaluation.robustness import robustness_curve  # noqa: E402
@@ -12,14 +27,27 @@ from mmdisentangle.evaluation.robustness_result import RobustnessCurve  # noqa: 
 from mmdisentangle.evaluation.scores import TaskScores, list_metrics  # noqa: E402
 
 __all__ = [
+    "DCI",
+    "BlockInformativeness",
+    "Estimate",
+    "FactorMetrics",
+    "Modularity",
+    "MutualInformationGap",
     "PermutationTest",
     "Predictions",
     "RobustnessCurve",
+    "SeparatedAttributePredictability",
     "TaskScores",
+    "block_informativeness",
     "constant_scores",
+    "dci",
+    "factor_metrics",
     "independence_test",
     "list_metrics",
+    "modularity",
+    "mutual_information_gap",
     "predict",
     "robustness_curve",
+    "separated_attribute_predictability",
     "two_sample_test",
 ]
