@@ -55,7 +55,8 @@ class LinearObservation:
 
     def __call__(self, factors: Tensor) -> Tensor:
         """Return ``[..., width]``."""
-        return factors @ self.mixing
+        observed: Tensor = factors @ self.mixing
+        return observed
 
 
 class NetworkObservation:
@@ -69,7 +70,8 @@ class NetworkObservation:
 
     def __call__(self, factors: Tensor) -> Tensor:
         """Return ``[..., width]``."""
-        return (factors @ self.inner + self.shift).tanh() @ self.outer
+        observed: Tensor = (factors @ self.inner + self.shift).tanh() @ self.outer
+        return observed
 
 
 def draw_repeated(shape: tuple[int, int], redundancy: float, generator: torch.Generator) -> Tensor:

@@ -20,34 +20,46 @@ from mmdisentangle.evaluation.factors import (  # noqa: E402
     mutual_information_gap,
     separated_attribute_predictability,
 )
+from mmdisentangle.evaluation.leakage import leakage  # noqa: E402
+from mmdisentangle.evaluation.leakage_page import write_report  # noqa: E402
+from mmdisentangle.evaluation.leakage_result import LeakageReport  # noqa: E402
 from mmdisentangle.evaluation.permutation import PermutationTest, independence_test, two_sample_test  # noqa: E402
 from mmdisentangle.evaluation.prediction import Predictions, predict  # noqa: E402
+from mmdisentangle.evaluation.probes import ProbeScore, probe_score  # noqa: E402
 from mmdisentangle.evaluation.robustness import robustness_curve  # noqa: E402
 from mmdisentangle.evaluation.robustness_result import RobustnessCurve  # noqa: E402
 from mmdisentangle.evaluation.scores import TaskScores, list_metrics  # noqa: E402
+from mmdisentangle.evaluation.verdicts import Verdict, verdicts  # noqa: E402
 
 __all__ = [
     "DCI",
     "BlockInformativeness",
     "Estimate",
     "FactorMetrics",
+    "LeakageReport",
     "Modularity",
     "MutualInformationGap",
     "PermutationTest",
     "Predictions",
+    "ProbeScore",
     "RobustnessCurve",
     "SeparatedAttributePredictability",
     "TaskScores",
+    "Verdict",
     "block_informativeness",
     "constant_scores",
     "dci",
     "factor_metrics",
     "independence_test",
+    "leakage",
     "list_metrics",
     "modularity",
     "mutual_information_gap",
     "predict",
+    "probe_score",
     "robustness_curve",
     "separated_attribute_predictability",
     "two_sample_test",
+    "verdicts",
+    "write_report",
 ]

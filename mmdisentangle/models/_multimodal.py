@@ -5,10 +5,12 @@ from dataclasses import asdict
 from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from mmdisentangle._core.checks import check_count
 from mmdisentangle._core.errors import DtypeError, SettingError
 from mmdisentangle._core.modalities import check_known, modality_names
+from mmdisentangle.models._code_hook import CodeHook
 from mmdisentangle.models._pretrained import Pretrained
 from mmdisentangle.models._settings import ModelSettings
 from mmdisentangle.models._task import TaskTerm
@@ -79,6 +81,21 @@ class MultimodalModel(Pretrained):
         active = self.settings.checkpoint_activations and name not in self.custom_encoders
         encoded: Tensor = checkpointed(encoder, x, mask, active=active)
         return encoded
+
+    def register_code_hook(self, change: CodeHook) -> RemovableHandle:
+        """Pass the codes of every forward through a function, between the encoder and the fusion.
+
+        Args:
+            change: called as ``change(shared, private, masks)`` with mappings by modality; returns ``(shared,
+                private)``, changed or not. A modality without a mask is all real.
+
+        Returns:
+            A handle; ``handle.remove()`` ends it.
+
+        Raises:
+            SettingError: the model does not split codes into shared and private ones.
+        """
+        raise SettingError(f"{type(self).__name__}: does not split its codes into shared and private ones.")
 
     def _task_term(self) -> TaskTerm:
         s = self.settings

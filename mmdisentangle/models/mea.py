@@ -5,10 +5,12 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from mmdisentangle._core.masks import frame_positions
 from mmdisentangle._core.numerics import zero_where_invalid
 from mmdisentangle.functional import masked_mean, sinusoidal_positions
+from mmdisentangle.models._code_hook import CodeHook, hook_fusion
 from mmdisentangle.models._inputs import resolve_inputs
 from mmdisentangle.models._mea_fusion import CodeFusion
 from mmdisentangle.models._mea_settings import MEASettings, Preset
@@ -313,6 +315,10 @@ class MEA(MultimodalModel):
     @staticmethod
     def _code(perceptron: nn.Module, x: Tensor, mask: Tensor | None, here: Tensor | None) -> Tensor:
         return zero_where_invalid(perceptron(masked_mean(x, mask, 1)), here)
+
+    def register_code_hook(self, change: CodeHook) -> RemovableHandle:
+        """Pass the codes of every forward through ``change(shared, private, masks)``, before they are fused."""
+        return hook_fusion(self.fusion, change)
 
     def objective(self, output: MEAOutput, target: Tensor) -> MEAObjective:
         """Return the terms of the objective and their weighted sum.

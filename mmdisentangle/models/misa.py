@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from mmdisentangle._core.numerics import without_autocast, zero_where_invalid
+from mmdisentangle.models._code_hook import CodeHook, hook_encoder
 from mmdisentangle.models._inputs import resolve_inputs
 from mmdisentangle.models._misa_settings import MISAPreset, MISASettings
 from mmdisentangle.models._multimodal import MultimodalModel
@@ -252,6 +254,10 @@ class MISA(MultimodalModel):
         everywhere = torch.ones(tokens.shape[:1], dtype=torch.bool, device=tokens.device)
         exists = torch.stack([here.get(name, everywhere) for name in self.modalities], 1)
         return torch.cat((exists, exists), 1)
+
+    def register_code_hook(self, change: CodeHook) -> RemovableHandle:
+        """Pass the codes of every forward through ``change(shared, private, masks)``, before they are fused."""
+        return hook_encoder(self.codes, change)
 
     def objective(self, output: MISAOutput, target: Tensor) -> MISAObjective:
         """Return the terms of the objective and their weighted sum.

@@ -6,12 +6,14 @@ from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from mmdisentangle._core.distributed import count_rows, mean_over_processes
 from mmdisentangle._core.errors import ModalityError, SettingError
 from mmdisentangle._core.modalities import modality_names
 from mmdisentangle._core.numerics import zero_where_invalid
 from mmdisentangle.functional import masked_mean, masked_mean_square
+from mmdisentangle.models._code_hook import CodeHook, hook_encoder
 from mmdisentangle.models._inputs import resolve_inputs
 from mmdisentangle.models._multimodal import MultimodalModel
 from mmdisentangle.models._rtil_released import (
@@ -239,6 +241,10 @@ class RTIL(MultimodalModel):
         return RTILOutput(
             prediction, fused, codes.shared, codes.private, codes.projected, reconstruction, fusion.gates, masks
         )
+
+    def register_code_hook(self, change: CodeHook) -> RemovableHandle:
+        """Pass the codes of every forward through ``change(shared, private, masks)``, before they are fused."""
+        return hook_encoder(self.codes, change)
 
     def objective(self, output: RTILOutput, target: Tensor) -> RTILObjective:
         """Return the terms of the objective and their weighted sum.

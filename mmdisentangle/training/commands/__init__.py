@@ -1,6 +1,6 @@
 """The commands of ``mmdisentangle``, one file per topic; importing this package registers them all."""
 
-from mmdisentangle.training.commands import compare, data, robustness, train, use
+from mmdisentangle.training.commands import compare, data, report, robustness, train, use
 from mmdisentangle.training.commands._app import app
 
-__all__ = ["app", "compare", "data", "robustness", "train", "use"]
+__all__ = ["app", "compare", "data", "report", "robustness", "train", "use"]
