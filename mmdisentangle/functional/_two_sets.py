@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mmdisentangle._core.checks import check_float, check_mask, check_width
+from mmdisentangle._core.numerics import at_least_float32, zero_where_invalid
 
 SampleMask: TypeAlias = Tensor | tuple[Tensor | None, Tensor | None] | None
 
@@ -30,14 +31,22 @@ def enough_samples(x: Tensor, mask: Tensor | None, least: int = 2) -> Tensor:
     return mask.sum() >= least
 
 
-def counts_of(*sets: tuple[Tensor, Tensor | None], dtype: torch.dtype) -> tuple[list[Tensor], Tensor]:
+def counts_of(x: Tensor, mask_x: Tensor | None, y: Tensor, mask_y: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """Numbers of samples that count, at least 2 each so that they may divide, and whether they were that many."""
     counts = [
-        torch.full((), x.shape[0], dtype=dtype, device=x.device) if mask is None else mask.sum().to(dtype)
-        for x, mask in sets
+        torch.full((), codes.shape[0], device=codes.device) if mask is None else mask.sum()
+        for codes, mask in ((x, mask_x), (y, mask_y))
     ]
-    enough = torch.stack([count >= 2 for count in counts]).all()
-    return [count.clamp(min=2) for count in counts], enough
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    enough = (counts[0] >= 2) & (counts[1] >= 2)
+    return counts[0].clamp(min=2).to(dtype), counts[1].clamp(min=2).to(dtype), enough
+
+
+def centre(x: Tensor, mask: Tensor | None, count: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows minus their mean, float32 at least, and the mean; rounding of constant features is left as it is."""
+    x = at_least_float32(zero_where_invalid(x, mask))
+    mean = x.sum(0) / count
+    return zero_where_invalid(x - mean, mask), mean
 
 
 def join_masks(x: Tensor, mask_x: Tensor | None, y: Tensor, mask_y: Tensor | None) -> Tensor | None:

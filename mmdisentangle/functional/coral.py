@@ -5,8 +5,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mmdisentangle._core.numerics import without_autocast
-from mmdisentangle.functional._paired_codes import centred, drop_rounding
-from mmdisentangle.functional._two_sets import SampleMask, check_sets, counts_of
+from mmdisentangle.functional._paired_codes import drop_rounding
+from mmdisentangle.functional._two_sets import SampleMask, centre, check_sets, counts_of
 
 
 def coral(x: Float[Tensor, "N D"], y: Float[Tensor, "M D"], *, mask: SampleMask = None) -> Float[Tensor, ""]:
@@ -49,8 +49,8 @@ def coral(x: Float[Tensor, "N D"], y: Float[Tensor, "M D"], *, mask: SampleMask 
         Sun and Saenko, "Deep CORAL: Correlation Alignment for Deep Domain Adaptation", 2016, arXiv:1607.01719.
     """
     mask_x, mask_y = check_sets("coral", x, y, mask)
-    x, y = centred(x, mask_x), centred(y, mask_y)
-    (n, m), enough = counts_of((x, mask_x), (y, mask_y), dtype=x.dtype)
+    n, m, enough = counts_of(x, mask_x, y, mask_y)
+    (x, _), (y, _) = centre(x, mask_x, n), centre(y, mask_y, m)
     with without_autocast(x):
         if not torch.compiler.is_compiling() and x.shape[0] + y.shape[0] < x.shape[1]:
             distance = _by_samples(x, y, n - 1, m - 1)

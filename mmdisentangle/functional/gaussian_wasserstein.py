@@ -5,9 +5,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mmdisentangle._core.checks import check_flag
-from mmdisentangle._core.numerics import at_least_float32, without_autocast, zero_where_invalid
-from mmdisentangle.functional._paired_codes import centred
-from mmdisentangle.functional._two_sets import SampleMask, check_sets, counts_of
+from mmdisentangle._core.numerics import without_autocast
+from mmdisentangle.functional._two_sets import SampleMask, centre, check_sets, counts_of
 
 
 def gaussian_wasserstein(
@@ -65,21 +64,23 @@ def gaussian_wasserstein(
     where = "gaussian_wasserstein"
     mask_x, mask_y = check_sets(where, x, y, mask)
     check_flag(where, "diagonal", diagonal)
-    (n, m), enough = counts_of((x, mask_x), (y, mask_y), dtype=at_least_float32(x).dtype)
-    means = _total(x, mask_x) / n - _total(y, mask_y) / m
-    x, y = centred(x, mask_x) / n.sqrt(), centred(y, mask_y) / m.sqrt()
+    n, m, enough = counts_of(x, mask_x, y, mask_y)
+    (x, mean_x), (y, mean_y) = centre(x, mask_x, n), centre(y, mask_y, m)
     if diagonal:
-        # vector_norm, unlike a bare square root, has the gradient 0 at 0.
-        spread = (torch.linalg.vector_norm(x, dim=0) - torch.linalg.vector_norm(y, dim=0)).square().sum()
+        spread = (_deviations(x, mean_x, n) - _deviations(y, mean_y, m)).square().sum()
     else:
         with without_autocast(x):
-            spread = _procrustes(x, y)
-    value = means.square().sum() + spread
+            spread = _procrustes(x / n.sqrt(), y / m.sqrt())
+    value = (mean_x - mean_y).square().sum() + spread
     return torch.where(enough, value, torch.zeros_like(value))
 
 
-def _total(x: Tensor, mask: Tensor | None) -> Tensor:
-    return at_least_float32(zero_where_invalid(x, mask)).sum(0)
+def _deviations(x: Tensor, mean: Tensor, count: Tensor) -> Tensor:
+    """Standard deviations of centred features; what is only the rounding of the mean is 0, with the gradient 0."""
+    rounding = torch.finfo(x.dtype).eps * count.sqrt() * mean.detach().abs()
+    # vector_norm, unlike a bare square root, has the gradient 0 at 0.
+    deviations: Tensor = torch.linalg.vector_norm(x, dim=0) / count.sqrt()
+    return torch.where(deviations > rounding, deviations, 0)
 
 
 def _procrustes(x: Tensor, y: Tensor) -> Tensor:

@@ -96,7 +96,7 @@ def maximum_mean_discrepancy(
         distances = squared_distances(joined)
     others = valid_pairs(distances, both)
     gram = zero_where_invalid(mean_kernel(distances, others, bandwidths), others)
-    (n, m), enough = counts_of((x, mask_x), (y, mask_y), dtype=joined.dtype)
+    n, m, enough = counts_of(x, mask_x, y, mask_y)
     # The diagonal is 0.
     pairs_x, pairs_y = (n * (n - 1), m * (m - 1)) if unbiased else (n * n, m * m)
     within = gram[:size, :size].sum() / pairs_x + gram[size:, size:].sum() / pairs_y

@@ -111,11 +111,12 @@ def test_too_few_samples(rows, columns):
 
 @pytest.mark.parametrize("features", [3, 20])
 def test_constant_codes(features):
+    """What is left of them is the rounding of the mean."""
     x = torch.full((4, features), 0.1, requires_grad=True)
     loss = coral(x, torch.full((5, features), 7.3))
     loss.backward()
-    assert loss == 0
-    assert (x.grad == 0).all()
+    assert 0 <= loss < 1e-24
+    assert x.grad.abs().max() < 1e-18
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
