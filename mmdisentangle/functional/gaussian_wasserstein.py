@@ -67,7 +67,7 @@ def gaussian_wasserstein(
     n, m, enough = counts_of(x, mask_x, y, mask_y)
     (x, mean_x), (y, mean_y) = centre(x, mask_x, n), centre(y, mask_y, m)
     if diagonal:
-        spread = (_deviations(x, mean_x, n) - _deviations(y, mean_y, m)).square().sum()
+        spread = (_deviations(x, n) - _deviations(y, m)).square().sum()
     else:
         with without_autocast(x):
             spread = _procrustes(x / n.sqrt(), y / m.sqrt())
@@ -75,12 +75,10 @@ def gaussian_wasserstein(
     return torch.where(enough, value, torch.zeros_like(value))
 
 
-def _deviations(x: Tensor, mean: Tensor, count: Tensor) -> Tensor:
-    """Standard deviations of centred features; what is only the rounding of the mean is 0, with the gradient 0."""
-    rounding = torch.finfo(x.dtype).eps * count.sqrt() * mean.detach().abs()
-    # vector_norm, unlike a bare square root, has the gradient 0 at 0.
+def _deviations(x: Tensor, count: Tensor) -> Tensor:
+    """Standard deviations of centred features; vector_norm, unlike a bare square root, has the gradient 0 at 0."""
     deviations: Tensor = torch.linalg.vector_norm(x, dim=0) / count.sqrt()
-    return torch.where(deviations > rounding, deviations, 0)
+    return deviations
 
 
 def _procrustes(x: Tensor, y: Tensor) -> Tensor:

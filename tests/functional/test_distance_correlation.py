@@ -35,6 +35,18 @@ def test_a_product_design_is_independent():
     assert distance_correlation(x, y).item() == pytest.approx(0, abs=1e-7)
 
 
+@pytest.mark.parametrize(("rows", "columns"), [(2, 2), (2, 5), (3, 7), (4, 6)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_root_near_zero(rows, columns, dtype):
+    """Rounding takes the ratio of a product design to either side of 0, or to 0."""
+    x = uniform(0, rows, 1).to(dtype).repeat_interleave(columns, 0).requires_grad_()
+    y = uniform(1, columns, 1).to(dtype).repeat(rows, 1)
+    loss = distance_correlation(x, y)
+    loss.backward()
+    assert 0 <= loss < 10 * torch.finfo(dtype).eps ** 0.5
+    assert x.grad.isfinite().all()
+
+
 def test_correlated_gaussians():
     """Closed form of Szekely, Rizzo and Bakirov for the bivariate normal distribution."""
     rho, n = 0.6, 1500

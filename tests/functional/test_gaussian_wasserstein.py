@@ -148,11 +148,14 @@ def test_near_equality_in_float32():
 
 
 def test_a_singular_set_moves_by_what_is_matched_only():
-    """x lies on a line; nothing of y corresponds to the directions across, so x gets no gradient there."""
+    """x lies on a line: its samples move in one pattern only, however they move in space."""
     x = normal(0, 6, 1) * torch.tensor([1.0, 0.0, 0.0]).double()
     x.requires_grad_()
     gaussian_wasserstein(x, normal(1, 9, 3)).backward()
     assert x.grad[:, 0].abs().max() > 1e-3
+    pattern = x.detach()[:, :1] - x.detach()[:, :1].mean()
+    moves = x.grad - x.grad.mean(0)
+    torch.testing.assert_close(pattern @ (pattern.mT @ moves) / pattern.square().sum(), moves)
     steps = torch.linspace(-1e-6, 1e-6, 3).double().tolist()
     losses = [gaussian_wasserstein((1 + step) * x.detach(), normal(1, 9, 3)).item() for step in steps]
     slope = (losses[2] - losses[0]) / (steps[2] - steps[0])
@@ -193,6 +196,14 @@ def test_constant_codes(diagonal):
     assert loss.item() == pytest.approx(3 * 0.49)
     torch.testing.assert_close(x.grad, torch.full((4, 3), -2 * 0.7 / 4))
     assert y.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("samples", [5, 7, 11, 64])
+def test_the_rounding_of_a_mean_is_no_deviation(samples):
+    """Constant features have the gradient of their mean, the same in every sample."""
+    x = torch.tensor([0.1, 0.3, 0.43]).repeat(samples, 1).requires_grad_()
+    gaussian_wasserstein(x, torch.rand(9, 3), diagonal=True).backward()
+    torch.testing.assert_close(x.grad, x.grad[:1].expand(samples, 3))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
