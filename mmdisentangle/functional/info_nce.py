@@ -95,9 +95,9 @@ def info_nce(
     with without_autocast(x):
         scores = (x if weight is None else x @ at_least_float32(weight)) @ y.mT / temperature
         within = [codes @ codes.mT / temperature if negatives == "both" else None for codes in (x, y)]
-    terms = _lost(scores, within[0], mask)
+    terms = _lost(scores, within[0], mask, 1)
     if symmetric:
-        terms = (terms + _lost(scores.mT, within[1], mask)) / 2
+        terms = (terms + _lost(scores, within[1], mask, 0)) / 2
     return reduce_terms(zero_where_invalid(terms, mask), mask, reduction)
 
 
@@ -117,14 +117,14 @@ def check_settings(
         )
 
 
-def _lost(scores: Tensor, within: Tensor | None, mask: Tensor | None) -> Tensor:
-    """Cross-entropy of the diagonal in every row, beside the scores ``within`` the anchor's modality."""
+def _lost(scores: Tensor, within: Tensor | None, mask: Tensor | None, axis: int) -> Tensor:
+    """Cross-entropy of the diagonal along an axis, beside the scores ``within`` the anchor's modality."""
     logits = scores
     if mask is not None or within is not None:
         own = torch.eye(scores.shape[0], dtype=torch.bool, device=scores.device)
-        counts = torch.ones_like(own) if mask is None else mask.expand_as(own)
-        # A sample that is out keeps its own score, so that no row is empty.
+        counts = torch.ones_like(own) if mask is None else mask.unsqueeze(1 - axis).expand_as(own)
+        # A sample that is out keeps its own score, so that nothing is empty.
         logits = torch.where(counts | own, scores, -torch.inf)
         if within is not None:
-            logits = torch.cat((logits, torch.where(counts & ~own, within, -torch.inf)), 1)
-    return logits.logsumexp(1) - scores.diagonal()
+            logits = torch.cat((logits, torch.where(counts & ~own, within, -torch.inf)), axis)
+    return -logits.log_softmax(axis).diagonal()
