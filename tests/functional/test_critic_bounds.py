@@ -110,8 +110,10 @@ def test_without_pairs(name, own, others, masked):
     joint = torch.randn(4 if masked else own, requires_grad=True)
     marginal = torch.randn(4 if masked else others, requires_grad=True)
     masks = {"mask": torch.arange(4) < own, "marginal_mask": torch.arange(4) < others} if masked else {}
-    bound = BOUNDS[name](joint, marginal, **masks)
-    bound.backward()
+    # No NaN on the way either.
+    with torch.autograd.set_detect_anomaly(True):
+        bound = BOUNDS[name](joint, marginal, **masks)
+        bound.backward()
     assert bound == 0
     for x in (joint, marginal):
         assert (x.grad == 0).all()

@@ -179,6 +179,15 @@ def test_nothing_to_compare(samples, negatives, masked):
     assert (x.grad == 0).all()
 
 
+@pytest.mark.parametrize("negatives", ["other", "both"])
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_no_nan_on_the_way(negatives, left):
+    """Not in the end alone: anomaly detection looks at every step of the backward pass."""
+    x = torch.randn(3, 4, requires_grad=True)
+    with torch.autograd.set_detect_anomaly(True):
+        info_nce(x, torch.randn(3, 4), mask=torch.arange(3) < left, negatives=negatives).backward()
+
+
 def test_zero_codes():
     x = torch.zeros(4, 3, requires_grad=True)
     loss = info_nce(x, torch.randn(4, 3))
