@@ -1,6 +1,7 @@
 """The exceptions and warnings of the library, for ``except`` clauses and filters."""
 
 from mmdisentangle._core.errors import (
+    AdversaryWarning,
     CheckpointError,
     DataError,
     DataWarning,
@@ -15,6 +16,7 @@ from mmdisentangle._core.errors import (
 )
 
 __all__ = [
+    "AdversaryWarning",
     "CheckpointError",
     "DataError",
     "DataWarning",

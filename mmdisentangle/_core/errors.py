@@ -50,6 +50,10 @@ class DataWarning(UserWarning):
     """Data was read, but something in it was replaced, cut off or left out."""
 
 
+class AdversaryWarning(UserWarning):
+    """A discriminator in training does nothing for the encoders."""
+
+
 class MissingExtraError(MMDisentangleError, ImportError):
     """An optional dependency is not installed."""
 

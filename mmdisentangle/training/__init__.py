@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     )
     from mmdisentangle.training.fitting import Result, fit
     from mmdisentangle.training.module import DisentanglementModule
+    from mmdisentangle.training.monitor import DiscriminatorMonitor
     from mmdisentangle.training.runs import RunFolder
     from mmdisentangle.training.schedules import create_schedule, list_schedules, with_warmup
 
 __all__ = [
     "Config",
     "DataConfig",
+    "DiscriminatorMonitor",
     "DisentanglementModule",
     "OptimConfig",
     "Result",
@@ -53,11 +55,12 @@ _HOMES = {
     ),
     "fitting": ("Result", "fit"),
     "module": ("DisentanglementModule",),
+    "monitor": ("DiscriminatorMonitor",),
     "runs": ("RunFolder",),
     "schedules": ("create_schedule", "list_schedules", "with_warmup"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-_THIRD_PARTY = {"fitting": "lightning", "callbacks": "lightning", "module": "lightning"}
+_THIRD_PARTY = {"fitting": "lightning", "callbacks": "lightning", "module": "lightning", "monitor": "lightning"}
 
 
 def __getattr__(name: str) -> Any:

@@ -142,6 +142,8 @@ class TrainingConfig:
             deviation.
         freeze: modalities whose encoder is not trained.
         reversal: see ReversalConfig.
+        monitor_discriminator: log what the discriminators do, and warn where one does nothing, see
+            DiscriminatorMonitor.
         precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
         accelerator: ``auto``, ``cpu``, ``gpu``, ``cuda`` or ``mps``.
         devices: number of processes, each on a device of its own. ``fit`` needs them started (``torchrun``); the
@@ -160,6 +162,7 @@ class TrainingConfig:
     target_scaling: str = "standardize"
     freeze: list[str] = field(default_factory=list)
     reversal: ReversalConfig = field(default_factory=ReversalConfig)
+    monitor_discriminator: bool = True
     precision: str = "32-true"
     accelerator: str = "auto"
     devices: int = 1

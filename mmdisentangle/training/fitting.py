@@ -34,6 +34,7 @@ from mmdisentangle.training.callbacks import (
 from mmdisentangle.training.config import Config
 from mmdisentangle.training.cost import Cost, CostMeter
 from mmdisentangle.training.module import DisentanglementModule
+from mmdisentangle.training.monitor import DiscriminatorMonitor
 from mmdisentangle.training.plots import plot_loss_terms, plot_scores
 from mmdisentangle.training.preparation import (
     Parts,
@@ -191,6 +192,8 @@ def _train(
     reversal = settings.reversal.build()
     if reversal is not None:
         chosen.append(ReversalSchedule(reversal))
+    if settings.monitor_discriminator:
+        chosen.append(DiscriminatorMonitor())
     chosen += callbacks
     options = processes.trainer_options(settings)
     plugins = options.pop("plugins", [])

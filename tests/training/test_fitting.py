@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmdisentangle.data import MultimodalDataset, MultimodalSample
-from mmdisentangle.errors import DataError, ModalityError, SettingError
+from mmdisentangle.errors import AdversaryWarning, DataError, ModalityError, SettingError
 from mmdisentangle.training import fit
 from mmdisentangle.training.preparation import prepare
 
@@ -198,7 +198,8 @@ def test_reversal_schedule_reaches_the_model(make_data, make_config, toy_model):
     assert strengths == pytest.approx([0.5 * step / 12 for step in range(12)])
 
     strengths.clear()
-    fit(make_config("training.reversal.schedule=none", epochs=1), train=make_data(), model=build)
+    with pytest.warns(AdversaryWarning, match="'reversal' has no strength"):
+        fit(make_config("training.reversal.schedule=none", epochs=1), train=make_data(), model=build)
     assert set(strengths) == {0.0}
 
 
