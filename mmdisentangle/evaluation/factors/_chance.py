@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from mmdisentangle.evaluation.factors._samples import Array, Rows
 
@@ -33,17 +34,30 @@ def above_chance(found: Array, null: Array, *, ceiling: float | None = 1.0, pool
         ceiling: the value of a code that says everything; None: nothing is rescaled.
         pooled: all codes have the same chance, as in one fit on all of them.
     """
-    axes = (0, 1) if pooled else (0,)
-    roots = np.sqrt(np.maximum(null, 0.0))
+    null = np.maximum(null, 0.0)
+    # Constant codes reach nothing by chance, and must not lower what others may.
+    live = np.broadcast_to(null.max((0, 2), keepdims=True) > 0, null.shape)
+    of_all = _limit(np.sqrt(null), live, (0, 1))
     # Few permutations tell the deviation of a single code badly: it must stand out from those of all codes, too.
-    limit = np.maximum(*(roots.mean(over) + _DEVIATIONS * roots.std(over) for over in (axes, (0, 1))))
-    level = np.broadcast_to(np.maximum(null, 0.0).mean(axes), found.shape)
+    limit = of_all if pooled else np.maximum(_limit(np.sqrt(null), live, (0,)), of_all)
+    level = np.broadcast_to(_mean(null, live, (0, 1) if pooled else (0,)), found.shape)
     # A constant code reaches nothing, neither by chance nor otherwise; rounding must not make it something.
     real = np.sqrt(np.maximum(found, 0.0)) > limit + 1e3 * np.finfo(np.float64).eps
     rest = found - level
     if ceiling is not None:
         rest = rest / np.where(level < ceiling, 1.0 - level / ceiling, 1.0)
     return np.where(real, np.clip(rest, 0.0, ceiling), 0.0)
+
+
+def _limit(roots: Array, live: npt.NDArray[np.bool_], axes: tuple[int, ...]) -> Array:
+    mean = _mean(roots, live, axes)
+    result: Array = mean + _DEVIATIONS * np.sqrt(_mean((roots - mean) ** 2, live, axes))
+    return result
+
+
+def _mean(values: Array, live: npt.NDArray[np.bool_], axes: tuple[int, ...]) -> Array:
+    result: Array = np.where(live, values, 0.0).sum(axes) / np.maximum(live.sum(axes), 1)
+    return result
 
 
 def chance_of(summary: Summary, found: Array, null: Array) -> dict[str, tuple[float, float]]:
