@@ -1,8 +1,8 @@
 """Small networks of estimators, whose parameters can be seen as constants or with a reversed gradient."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +34,8 @@ class Perceptron(nn.Module):
         """Return the output for ``x [..., features]``."""
         x = at_least_float32(x)
         with without_autocast(x):
-            for number, layer in enumerate(cast(Iterable[nn.Linear], self.layers)):
+            for number, layer in enumerate(self.layers):
+                assert isinstance(layer, nn.Linear)
                 x = affine(x.relu() if number else x, view(layer.weight), view(layer.bias))
         return x
 
