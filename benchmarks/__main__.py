@@ -4,6 +4,7 @@
     python -m benchmarks --device cuda      # everything on a GPU, compiled providers included
     python -m benchmarks --quick            # does it run? writes nothing
     python -m benchmarks --headlines        # the promised ratios alone, anew, beside the rows that are there
+    python -m benchmarks --missing          # the cases alone that have no rows yet, beside the rows that are there
     python -m benchmarks --check            # do the headline ratios still hold? writes nothing
     python -m benchmarks --report           # tables and plots of the documentation from the committed results
 
@@ -42,6 +43,7 @@ def arguments() -> argparse.Namespace:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--quick", action="store_true", help="short lengths, little time; writes nothing")
     what.add_argument("--headlines", action="store_true", help="measure the headline ratios of the CPU alone")
+    what.add_argument("--missing", action="store_true", help="measure the cases that have no rows yet, and add them")
     what.add_argument("--check", action="store_true", help="compare the headline ratios with the committed ones")
     what.add_argument("--report", action="store_true", help="write tables and plots from the committed results")
     found = parser.parse_args()
@@ -71,6 +73,8 @@ def main() -> int:
         return check()
     if given.headlines:
         return renew_headlines()
+    if given.missing:
+        return add_missing(device)
     cases = [case for case in (*COMPONENTS, *MODELS) if not given.only or case.name in given.only]
     if given.quick:
         cases = [replace(case, lengths=case.lengths[:2], compiled=False) for case in cases]
@@ -110,6 +114,27 @@ def renew_headlines() -> int:
         return 1
     results["headlines"] = run_headlines(HEADLINES, HEADLINE_BUDGET)
     say(results["headlines"])
+    record.write(path, results)
+    report.write()
+    return 0
+
+
+def add_missing(device: torch.device) -> int:
+    path = record.result_path(device)
+    results = record.read(path)
+    if results["environment"] != record.machine(device):
+        print(
+            "--missing: the rows were measured elsewhere; measure all of them (python -m benchmarks).", file=sys.stderr
+        )
+        return 1
+    cases = [*COMPONENTS, *MODELS]
+    known = {row["case"] for row in results["rows"]}
+    new = [case for case in cases if case.name not in known]
+    rows = [*results["rows"], *measure(new, Setting(device), BUDGET[device.type])]
+    order = [case.name for case in cases]
+    # In the order of the cases; what no case measures any more goes.
+    results["rows"] = sorted((row for row in rows if row["case"] in order), key=lambda row: order.index(row["case"]))
+    results["exponents"] = exponents(cases, results["rows"])
     record.write(path, results)
     report.write()
     return 0
