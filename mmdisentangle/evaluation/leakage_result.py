@@ -140,6 +140,7 @@ class LeakageReport:
         health: of every block.
         use: of each part for the task; empty without a target.
         change: part and modality to the relative change between neighbouring frames, see `Codes`.
+        adversaries: name of a discriminator to what `training.DiscriminatorMonitor` logged of it in the last epoch.
     """
 
     modalities: tuple[str, ...]
@@ -151,6 +152,7 @@ class LeakageReport:
     health: tuple[CodeHealth, ...]
     use: tuple[PartUse, ...] = ()
     change: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    adversaries: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def probe(self, question: str, source: str) -> ProbePair | None:
         """Return the probes of a question from ``"shared"``, ``"both"``, ``"private[a]"``; None where not asked."""

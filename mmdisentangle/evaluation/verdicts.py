@@ -36,7 +36,7 @@ class Verdict:
 
 def verdicts(report: LeakageReport) -> tuple[Verdict, ...]:
     """Answer every question that the report has numbers for."""
-    found = [_collapse(report), _modality_in_shared(report), _modality_in_private(report)]
+    found = [_collapse(report), _modality_in_shared(report), *_adversaries(report), _modality_in_private(report)]
     if report.task is not None:
         found += [_task(report), _use(report)]
     found += [_independence(report), _agreement(report), _time(report), *_factors(report)]
@@ -90,6 +90,50 @@ def _modality_in_shared(report: LeakageReport) -> Verdict | None:
         "encoders? Then raise the reversal strength or its weight, and match whole distributions "
         "(nn.MaximumMeanDiscrepancy, nn.CORALLoss) instead of a few moments.",
     )
+
+
+def _adversaries(report: LeakageReport) -> Iterable[Verdict]:
+    for name, seen in report.adversaries.items():
+        question = f"Is the adversary {name!r} alive?"
+        told, probe, strength = (seen.get(key, math.nan) for key in ("above_chance", "probe", "strength"))
+        readable = (probe - 1 / len(report.modalities)) / (1 - 1 / len(report.modalities))
+        numbers = ", ".join(
+            f"{label} {seen[key]:.2g}"
+            for key, label in (
+                ("accuracy", "accuracy"),
+                ("loss_share", "loss in units of that of guessing"),
+                ("gradient", "gradient that comes back"),
+                ("rest", "beside that of the other terms"),
+                ("strength", "strength"),
+            )
+            if key in seen
+        )
+        if strength == 0:
+            yield Verdict(
+                question,
+                f"No: its strength is 0 ({numbers}).",
+                "bad",
+                "Set a schedule: --set training.reversal.schedule=dann.",
+            )
+        elif seen.get("parameter_gradient") == 0 or not seen.get("gradient", 0.0):
+            yield Verdict(
+                question,
+                f"No: it gets no gradient, or gives none back ({numbers}).",
+                "bad",
+                "Is its loss in the total, with a weight? Are the codes that it reads detached, its parameters frozen, "
+                "its output constant (a softmax over one logit)?",
+            )
+        elif told <= LITTLE and readable >= MUCH:
+            yield Verdict(
+                question,
+                f"It guesses while the modality can be read: a fresh linear probe of the same codes has {probe:.2f} "
+                f"({numbers}).",
+                "bad",
+                "It cannot follow, so its gradient says nothing: less dropout in the discriminator, a higher learning "
+                "rate for it, more steps, a lower strength until it has learned.",
+            )
+        else:
+            yield Verdict(question, f"Yes: {numbers}.", "good")
 
 
 def _modality_in_private(report: LeakageReport) -> Verdict | None:

@@ -12,7 +12,7 @@ from mmdisentangle.models._pooling import POOLINGS, Pooling
 from mmdisentangle.models._settings import ModelSettings
 
 MISAEncoder: TypeAlias = Literal["conv", "lstm"]
-Similarity: TypeAlias = Literal["cmd", "adversarial"]
+Similarity: TypeAlias = Literal["cmd", "mmd", "adversarial"]
 Packing: TypeAlias = Literal["own_lengths", "text_lengths"]
 MISAPreset: TypeAlias = Literal["mosi", "mosei", "ur_funny"]
 
@@ -46,7 +46,8 @@ class MISASettings(ModelSettings):
         packing: ``"own_lengths"``: every modality is read to its own end. ``"text_lengths"``, as in MMSA: the encoder
             reads as many frames of every modality, from the first one on, as the text has tokens, and none after them.
         code_gain: factor on the initial weights of the code maps; 1 as released. See `nn.SharedPrivateEncoder`.
-        similarity: ``"cmd"``, or ``"adversarial"``: a discriminator behind a gradient reversal.
+        similarity: ``"cmd"``; ``"mmd"``, `nn.MaximumMeanDiscrepancy`, at most 2, so give it a weight of some 100; or
+            ``"adversarial"``: a discriminator behind a gradient reversal.
         num_moments: of the central moment discrepancy.
         similarity_min_samples: batches with fewer samples of a modality add no discrepancy.
         reversal_strength: initial strength of the gradient reversal (``similarity="adversarial"``).
@@ -118,7 +119,7 @@ class MISASettings(ModelSettings):
             ("temporal_encoder", ("conv", "lstm")),
             ("pooling", POOLINGS),
             ("packing", ("own_lengths", "text_lengths")),
-            ("similarity", ("cmd", "adversarial")),
+            ("similarity", ("cmd", "mmd", "adversarial")),
             ("difference_form", ORTHOGONALITY_FORMS),
         ):
             check_choice("MISA", name, getattr(self, name), choices)

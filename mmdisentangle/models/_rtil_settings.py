@@ -12,6 +12,7 @@ from mmdisentangle.models._settings import ModelSettings
 from mmdisentangle.nn.fusion.text_driven import FusionGate, GateAlignment
 from mmdisentangle.nn.layers.modality_discriminator import DiscriminatorLoss
 
+Similarity: TypeAlias = Literal["cmd", "mmd"]
 EncoderKind: TypeAlias = Literal["convolution", "released"]
 ReconstructionForm: TypeAlias = Literal["frame", "pooled"]
 
@@ -58,7 +59,9 @@ class RTILSettings(ModelSettings):
         temporal_temperature: see `functional.temporal_invariance`.
         honour_masks: (6) False treats padding as real frames.
         adversarial_weight: weight of the adversarial term.
-        similarity_weight: weight of the central moment discrepancy.
+        similarity: what brings the distributions of shared codes together: ``"cmd"``, five moments of each feature, or
+            ``"mmd"``, `nn.MaximumMeanDiscrepancy`, which sees dependences between features, too.
+        similarity_weight: weight of that term; for ``"mmd"``, which is at most 2, some 100.
         reconstruction_weight: weight of the reconstruction term.
         temporal_weight: weight of the temporal term.
         similarity_min_samples: batches with fewer samples of a modality add no similarity; 1 as released.
@@ -97,6 +100,7 @@ class RTILSettings(ModelSettings):
     temporal_temperature: float = 1.0
     honour_masks: bool = True
     adversarial_weight: float = 0.4
+    similarity: Similarity = "cmd"
     similarity_weight: float = 1.0
     reconstruction_weight: float = 1.0
     temporal_weight: float = 1.0
@@ -151,6 +155,7 @@ class RTILSettings(ModelSettings):
     def _check(self, modalities: tuple[str, ...]) -> None:
         """What no part checks for itself."""
         check_choice("RTIL", "encoder", self.encoder, ("convolution", "released"))
+        check_choice("RTIL", "similarity", self.similarity, ("cmd", "mmd"))
         check_choice("RTIL", "reconstruction", self.reconstruction, ("frame", "pooled"))
         check_count("RTIL", "hidden_features", self.hidden_features)
         check_number("RTIL", "head_dropout", self.head_dropout, low=0, high=1)

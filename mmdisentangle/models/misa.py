@@ -16,6 +16,7 @@ from mmdisentangle.models._multimodal import MultimodalModel
 from mmdisentangle.models._pooling import Pooling, pooled, pooled_width
 from mmdisentangle.nn import (
     CentralMomentDiscrepancy,
+    MaximumMeanDiscrepancy,
     ModalityDiscriminator,
     OrthogonalityLoss,
     ReconstructionLoss,
@@ -149,10 +150,13 @@ class MISA(MultimodalModel):
         self.task_term = self._task_term()
         self.difference_term = OrthogonalityLoss(form=s.difference_form, gather=s.gather)
         self.reconstruction_term = ReconstructionLoss(detach_target=not s.terms_reach_encoders, gather=s.gather)
+        self.similarity_term: CentralMomentDiscrepancy | MaximumMeanDiscrepancy
         if s.similarity == "cmd":
             self.similarity_term = CentralMomentDiscrepancy(
                 num_moments=s.num_moments, min_samples=s.similarity_min_samples, gather=s.gather
             )
+        elif s.similarity == "mmd":
+            self.similarity_term = MaximumMeanDiscrepancy(gather=s.gather)
         else:
             self.discriminator = ModalityDiscriminator(
                 self.modalities,
@@ -271,7 +275,7 @@ class MISA(MultimodalModel):
         if not s.terms_reach_encoders:
             output = self._cut_off(output)
         difference = self._difference(output)
-        if s.similarity == "cmd":
+        if s.similarity != "adversarial":
             similarity = self.similarity_term.pairwise(output.shared, output.present)
         else:
             similarity = self.discriminator(output.shared, output.present, reverse=True).loss

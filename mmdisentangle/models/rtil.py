@@ -25,6 +25,7 @@ from mmdisentangle.models._rtil_released import (
 from mmdisentangle.models._rtil_settings import RTILSettings
 from mmdisentangle.nn import (
     CentralMomentDiscrepancy,
+    MaximumMeanDiscrepancy,
     ModalityDiscriminator,
     ReconstructionLoss,
     SharedPrivateEncoder,
@@ -175,7 +176,11 @@ class RTIL(MultimodalModel):
             gather=s.gather,
         )
         self.task_term = self._task_term()
-        self.similarity_term = CentralMomentDiscrepancy(min_samples=s.similarity_min_samples, gather=s.gather)
+        self.similarity_term: CentralMomentDiscrepancy | MaximumMeanDiscrepancy
+        if s.similarity == "cmd":
+            self.similarity_term = CentralMomentDiscrepancy(min_samples=s.similarity_min_samples, gather=s.gather)
+        else:
+            self.similarity_term = MaximumMeanDiscrepancy(gather=s.gather)
         self.reconstruction_term = ReconstructionLoss(detach_target=s.detach_reconstruction_target, gather=s.gather)
         self.temporal_term = TemporalInvariantLoss(
             divergence=s.temporal_divergence,

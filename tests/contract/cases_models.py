@@ -104,6 +104,14 @@ CASES = [
     ),
     _model(
         "rtil",
+        "objective-mmd",
+        train=True,
+        gate="soft",
+        similarity="mmd",
+        exempt={"derivative": REVERSED, "batch_independence": BATCH_STATISTIC},
+    ),
+    _model(
+        "rtil",
         "checkpoint",
         gate="soft",
         checkpoint_activations=True,

@@ -129,6 +129,14 @@ CASES = [
         difference_form="correlation",
         exempt={"batch_independence": BATCH_STATISTIC},
     ),
+    _model(
+        "misa",
+        "objective-mmd",
+        train=True,
+        pooling="mean",
+        similarity="mmd",
+        exempt={"derivative": "the terms take the projected vectors as constants"},
+    ),
     _model("misa", "lstm", temporal_encoder="lstm", exempt=LSTM),
 ]
 NO_CASE = {

@@ -1,4 +1,6 @@
 import json
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -316,6 +318,29 @@ def test_the_page_stands_by_itself(tmp_path, trained):
     assert content["health"][0]["block"] == "shared[a]"
     again = write_report(found, tmp_path / "again", title="RTIL <on> toys & more")
     assert again.read_bytes() == page.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected", "words"),
+    [
+        (
+            {"above_chance": 0.3, "probe": 0.6, "strength": 0.5, "gradient": 0.1},
+            "good",
+            "Yes: gradient .* 0.1",
+        ),
+        ({"above_chance": 0.0, "probe": 0.3, "strength": 0.5, "gradient": 0.1}, "good", "Yes"),
+        ({"above_chance": 0.0, "probe": 0.9, "strength": 0.5, "gradient": 0.1}, "bad", "a fresh linear probe .* 0.90"),
+        ({"above_chance": 0.3, "probe": 0.6, "strength": 0.0, "gradient": 0.1}, "bad", "its strength is 0"),
+        ({"above_chance": 0.3, "probe": 0.6, "strength": 0.5, "gradient": 0.0}, "bad", "gets no gradient"),
+        ({"parameter_gradient": 0.0, "strength": 0.5, "gradient": 0.2}, "bad", "gets no gradient"),
+    ],
+)
+def test_what_was_seen_of_an_adversary_is_judged(seen, expected, words):
+    shared, private, _ = codes(20)
+    found = replace(leakage(shared, private, **QUICK), adversaries={"d": seen})
+    told = next(verdict for verdict in verdicts(found) if verdict.question == "Is the adversary 'd' alive?")
+    assert told.status == expected
+    assert re.search(words, told.answer)
 
 
 def test_the_same_seed_gives_the_same_report():

@@ -86,7 +86,7 @@ def test_bad_settings():
     with expect.error(SettingError, "MISA: averaged_modalities must be a tuple", "'text'"):
         MISA(WIDTHS, averaged_modalities="text")
     with expect.error(SettingError, "MISA: similarity", "'mmd'"):
-        MISA(WIDTHS, similarity="mmd")
+        MISA(WIDTHS, similarity="coral")
 
 
 def test_fusion_is_that_of_torch():
@@ -176,8 +176,16 @@ def test_adversarial_similarity():
     torch.testing.assert_close(reversed_gradient, -gradient)
 
 
+def test_similarity_by_mmd():
+    model, inputs = build(similarity="mmd"), batch()
+    output = model(inputs)
+    codes = list(output.shared.values())
+    pairs = [functional.maximum_mean_discrepancy(codes[i], codes[j]) for i, j in ((0, 1), (0, 2), (1, 2))]
+    torch.testing.assert_close(model.objective(output, normal(99, 5, 1)).similarity, sum(pairs) / 3)
+
+
 @pytest.mark.parametrize("reach", [False, True])
-@pytest.mark.parametrize("similarity", ["cmd", "adversarial"])
+@pytest.mark.parametrize("similarity", ["cmd", "mmd", "adversarial"])
 def test_reach_of_the_terms(similarity, reach):
     model, released = (build(similarity=similarity, terms_reach_encoders=flag) for flag in (reach, True))
     inputs, target = batch(), normal(99, 5, 1)

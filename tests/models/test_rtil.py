@@ -595,3 +595,13 @@ def test_no_warning_in_corrected_mode():
 def test_bad_settings(exception, words, settings):
     with expect.error(exception, *words):
         RTIL(WIDTHS, **settings)
+
+
+def test_similarity_by_mmd():
+    model, inputs = build(similarity="mmd"), batch()
+    output = model(inputs)
+    codes = [code.mean(1) for code in output.shared.values()]
+    pairs = [functional.maximum_mean_discrepancy(codes[i], codes[j]) for i, j in ((0, 1), (0, 2), (1, 2))]
+    torch.testing.assert_close(model.objective(output, normal(9, 5, 1)).similarity, sum(pairs) / 3)
+    with pytest.raises(SettingError, match="RTIL: similarity must be one of"):
+        build(similarity="coral")

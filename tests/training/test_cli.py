@@ -200,3 +200,18 @@ def test_devices_starts_processes(data, tmp_path, repository):
     metrics = RunFolder(tmp_path / "run").read_json("metrics.json")
     assert metrics["samples"] == {"training": 24, "validation": 6, "test": 12}
     assert not list((tmp_path / "run").glob("*.ckpt*"))
+
+
+def test_report_of_a_run(call, finished, data, tmp_path):
+    out, _ = finished
+    shown = call("report", out, "--permutations", 20, "--out", tmp_path / "report")
+    text = " ".join(shown.output.split())
+    assert "Are the shared codes free of the modality?" in text
+    assert "Is the adversary 'discriminator' alive?" in text
+    assert "shared[" in text
+    found = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert found["samples"] == 12
+    assert set(found["adversaries"]) == {"discriminator"}
+    assert "<svg" in (tmp_path / "report" / "report.html").read_text()
+    assert "--permutations must be at least 1, got 0" in call("report", out, "--permutations", 0, code=2).stderr
+    assert "is not a run folder" in call("report", tmp_path, code=2).stderr

@@ -1,7 +1,9 @@
 """``report``: did a finished run disentangle? A page, a JSON file, and the verdicts on the screen."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -28,6 +30,7 @@ def report(
     from mmdisentangle.evaluation.leakage import leakage
     from mmdisentangle.evaluation.leakage_page import write_report
     from mmdisentangle.evaluation.verdicts import verdicts
+    from mmdisentangle.training.runs import RunFolder
 
     require_training()
     for option, value, least in (("--permutations", permutations, 1), ("--max-samples", max_samples, 20)):
@@ -44,6 +47,7 @@ def report(
             seed=seed,
             progress=status.update,
         )
+    found = replace(found, adversaries=_last_seen(RunFolder(run).read_json("history.json")))
     title = f"{finished.identity['model']} on {dataset.name} ({split}, {len(dataset)} samples)"
     page = write_report(found, out or run / "report", title=title)
     console = Console()
@@ -51,3 +55,14 @@ def report(
         console.print(f"[{_COLOURS[verdict.status]}]{verdict.status:>7}[/]  [bold]{escape(verdict.question)}[/]")
         console.print(f"         {verdict.answer}", highlight=False, markup=False)
     console.print(f"Wrote {page} and report.json", highlight=False, soft_wrap=True)
+
+
+def _last_seen(history: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """What was logged of every discriminator in the last epoch."""
+    found: dict[str, dict[str, float]] = {}
+    for key, value in history[-1].items():
+        kind, _, rest = key.partition("/")
+        name, _, what = rest.rpartition("/")
+        if kind == "adversary" and value is not None:
+            found.setdefault(name, {})[what] = value
+    return found
