@@ -7,13 +7,11 @@ require_extra("torchmetrics", "eval")
 from mmdisentangle.evaluation.constant import constant_scores  # noqa: E402
 from mmdisentangle.evaluation.factors import (  # noqa: E402
     DCI,
-    BlockInformativeness,
     Estimate,
     FactorMetrics,
     Modularity,
     MutualInformationGap,
     SeparatedAttributePredictability,
-    block_informativeness,
     dci,
     factor_metrics,
     modularity,
@@ -33,7 +31,6 @@ from mmdisentangle.evaluation.verdicts import Verdict, verdicts  # noqa: E402
 
 __all__ = [
     "DCI",
-    "BlockInformativeness",
     "Estimate",
     "FactorMetrics",
     "LeakageReport",
@@ -46,7 +43,6 @@ __all__ = [
     "SeparatedAttributePredictability",
     "TaskScores",
     "Verdict",
-    "block_informativeness",
     "constant_scores",
     "dci",
     "factor_metrics",

@@ -11,7 +11,6 @@ from sklearn.metrics import mutual_info_score
 
 from mmdisentangle.errors import DataError, DtypeError, SettingError, ShapeError
 from mmdisentangle.evaluation import (
-    block_informativeness,
     dci,
     factor_metrics,
     modularity,
@@ -276,47 +275,3 @@ def test_settings_are_checked(z):
         dci(z, z, predictor="tree")
     with pytest.raises(SettingError, match="permutations must be an integer of at least 2"):
         modularity(z, z, permutations=1)
-
-
-class TestBlocks:
-    def test_who_knows_what(self, z):
-        speaker = np.random.default_rng(0).integers(0, 3, 1500)
-        codes = {"shared": z[:, :2] @ [[1, 2], [3, 4]], "private": np.eye(3)[speaker], "dead": np.ones((1500, 2))}
-        found = block_informativeness(codes, {"task": z[:, :2], "speaker": speaker, "noise": z[:, 3]})
-        np.testing.assert_allclose(found.scores, [[1, 0, 0], [0, 1, 0], [0, 0, 0]], atol=0.06)
-        assert found.score("private", "speaker") == found.scores[1, 1] == 1
-
-    def test_the_share_of_variance(self, z):
-        found = block_informativeness({"code": 0.6 * z[:, 0] + 0.8 * z[:, 1]}, {"factor": z[:, 0], "both": z[:, :2]})
-        np.testing.assert_allclose(found.scores, [[0.36, 0.5]], atol=0.05)
-
-    def test_nobody_is_in_both_folds(self):
-        """Codes that only tell persons apart know nothing of a factor that belongs to the person."""
-        generator = np.random.default_rng(0)
-        person = np.repeat(np.arange(20), 20)
-        codes, factor = np.eye(20)[person], generator.normal(size=20)[person]
-        assert block_informativeness({"c": codes}, {"f": factor}).scores > 0.99
-        assert block_informativeness({"c": codes}, {"f": factor}, groups=person).scores == 0
-
-    def test_unequal_classes_are_at_chance(self, z):
-        rare = (np.random.default_rng(0).random(1500) < 0.05).astype(int)
-        assert block_informativeness({"c": z}, {"f": rare}).scores < 0.1
-
-    def test_constant_factors_are_left_out(self, z):
-        found = block_informativeness(
-            {"c": z[:50]}, {"none": np.ones(50), "one": np.stack([z[:50, 0], np.ones(50)], 1)}
-        )
-        assert np.isnan(found.score("c", "none"))
-        assert found.score("c", "one") > 0.99
-
-    def test_errors(self, z):
-        with pytest.raises(DtypeError, match="codes must map names to arrays"):
-            block_informativeness(z, {"f": z})
-        with pytest.raises(DataError, match="factors must have at least one block"):
-            block_informativeness({"c": z}, {})
-        with pytest.raises(ShapeError, match=r"codes\['c'\] and factors\['f'\] must have one row per sample"):
-            block_informativeness({"c": z}, {"f": z[1:]})
-        with pytest.raises(DataError, match=r"column 0 of factors.*class of 1 samples"):
-            block_informativeness({"c": z}, {"f": (np.arange(1500) == 0).astype(int)})
-        with pytest.raises(DataError, match="2 groups and 5 folds"):
-            block_informativeness({"c": z}, {"f": z}, groups=np.arange(1500) % 2)

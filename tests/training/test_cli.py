@@ -202,6 +202,15 @@ def test_devices_starts_processes(data, tmp_path, repository):
     assert not list((tmp_path / "run").glob("*.ckpt*"))
 
 
+def test_report_names_a_dead_discriminator(call, data, tmp_path):
+    trained = call(
+        "train", "rtil", "--data", data, "--out", tmp_path / "run", *FAST, "--set=model.adversarial_weight=0"
+    )
+    assert "warning: adversary 'discriminator' is dead" in trained.stderr
+    text = " ".join(call("report", tmp_path / "run", "--permutations", 5).output.split())
+    assert "Is the adversary 'discriminator' alive? No: it gets no gradient" in text
+
+
 def test_report_of_a_run(call, finished, data, tmp_path):
     out, _ = finished
     shown = call("report", out, "--permutations", 20, "--out", tmp_path / "report")

@@ -4,7 +4,6 @@ All of them read a matrix of how much each code says about each factor. What unr
 permuting the factors, and taken off first: a matrix entry that is no larger counts as 0.
 """
 
-from mmdisentangle.evaluation.factors.blocks import BlockInformativeness, block_informativeness
 from mmdisentangle.evaluation.factors.dci import DCI, dci
 from mmdisentangle.evaluation.factors.modularity import Modularity, modularity
 from mmdisentangle.evaluation.factors.mutual_information_gap import MutualInformationGap, mutual_information_gap
@@ -16,13 +15,11 @@ from mmdisentangle.evaluation.factors.summary import Estimate, FactorMetrics, fa
 
 __all__ = [
     "DCI",
-    "BlockInformativeness",
     "Estimate",
     "FactorMetrics",
     "Modularity",
     "MutualInformationGap",
     "SeparatedAttributePredictability",
-    "block_informativeness",
     "dci",
     "factor_metrics",
     "modularity",

@@ -9,10 +9,8 @@ from mmdisentangle._core.errors import DataError, require_extra
 from mmdisentangle.evaluation.factors._samples import Array, Rows
 
 
-def folds_of(
-    where: str, name: str, values: Array, classes: int | None, groups: Any, folds: int
-) -> Iterator[tuple[Rows, Rows]]:
-    """Yield training and test rows; classes are spread evenly over the folds, groups stay together."""
+def folds_of(where: str, name: str, values: Array, classes: int | None, folds: int) -> Iterator[tuple[Rows, Rows]]:
+    """Yield training and test rows; classes are spread evenly over the folds."""
     selection: Any = require_extra("sklearn.model_selection", "eval")
     if classes is not None:
         fewest = int(np.unique(values, return_counts=True)[1].min())
@@ -21,14 +19,8 @@ def folds_of(
                 f"{where}: {name} has a class of {fewest} samples; cross-validation needs at least {folds} of each: "
                 "leave the class out, or put it together with another."
             )
-    if groups is None:
-        kind = selection.KFold if classes is None else selection.StratifiedKFold
-        splitter = kind(folds, shuffle=True, random_state=0)
-    elif classes is None:
-        splitter = selection.GroupKFold(folds)
-    else:
-        splitter = selection.StratifiedGroupKFold(folds)
-    yield from splitter.split(np.zeros((len(values), 1)), values, groups)
+    kind = selection.KFold if classes is None else selection.StratifiedKFold
+    yield from kind(folds, shuffle=True, random_state=0).split(np.zeros((len(values), 1)), values)
 
 
 def normalised_score(true: Array, predicted: Array, classes: int | None) -> float:

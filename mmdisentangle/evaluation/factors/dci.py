@@ -163,7 +163,7 @@ def _fit(
     if factor.min() == factor.max():
         return np.zeros(codes.shape[1] + 1)
     predicted = np.empty_like(factor)
-    for train, test in folds_of(where, f"factor {index}", factor, classes, None, _FOLDS):
+    for train, test in folds_of(where, f"factor {index}", factor, classes, _FOLDS):
         x, x_test = standardised(codes[train], codes[test])
         # A predictor of numbers is fitted in units of their deviation: its penalty must not depend on them.
         y = standardised(factor[train][:, None])[0][:, 0] if classes is None else factor[train]

@@ -12,6 +12,7 @@ from rich.table import Table
 
 import mmdisentangle
 from mmdisentangle._core.errors import (
+    AdversaryWarning,
     DataError,
     DataWarning,
     MMDisentangleError,
@@ -44,7 +45,8 @@ def user_errors(command: Callable[P, None]) -> Callable[P, None]:
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("always", DataWarning)
+                for category in (AdversaryWarning, DataWarning):
+                    warnings.simplefilter("always", category)
                 warnings.showwarning = _show_warning(warnings.showwarning)
                 command(*args, **kwargs)
         except MMDisentangleError as error:
@@ -58,10 +60,10 @@ def user_errors(command: Callable[P, None]) -> Callable[P, None]:
 
 
 def _show_warning(usual: Callable[..., None]) -> Callable[..., None]:
-    """Say what is odd about the data in one sentence, without the line of code that noticed it."""
+    """Say what is odd about data or adversary in one sentence, without the line of code that noticed it."""
 
     def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
-        if issubclass(category, DataWarning):
+        if issubclass(category, (AdversaryWarning, DataWarning)):
             typer.echo(f"warning: {message}", err=True)
         else:
             usual(message, category, *rest, **more)
