@@ -1,15 +1,15 @@
-"""Losses over all pairs of modalities: what they require of a mapping, and the mean over pairs."""
+"""Losses between two sets of codes, or all pairs of modalities."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmdisentangle._core.checks import check_float, check_mask, check_width
 from mmdisentangle._core.distributed import gather_samples
 from mmdisentangle._core.modalities import check_known, check_mapping, modality_names
-from mmdisentangle.functional._two_sets import enough_samples
+from mmdisentangle.functional._two_sets import SampleMask, enough_samples
 
 Samples = tuple[Tensor, Tensor | None]
 
@@ -45,3 +45,36 @@ def mean_over_pairs(distance: Callable[..., Tensor], sets: Sequence[Samples]) ->
     """Mean of ``distance(x, y, mask=(mask_x, mask_y))``, pairs without two samples each (whose distance is 0) apart."""
     distances = torch.stack([distance(x, y, mask=(of_x, of_y)) for (x, of_x), (y, of_y) in combinations(sets, 2)])
     return distances.sum() / pairs_with_enough(sets, 2).sum().clamp(min=1)
+
+
+class TwoSetLoss(nn.Module):
+    """A distance of two sets of codes, on two tensors or on all pairs of modalities.
+
+    Args:
+        gather: take the samples of all processes.
+    """
+
+    def __init__(self, *, gather: bool) -> None:
+        super().__init__()
+        self.gather = gather
+
+    def _distance(self, x: Tensor, y: Tensor, mask: SampleMask) -> Tensor:
+        """Return the distance of the sets, 0-dim."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor, y: Tensor, mask: SampleMask = None) -> Tensor:
+        """Distance of two sets; ``mask`` is one ``[N]`` tensor for both, or a pair."""
+        mask_x, mask_y = mask if isinstance(mask, tuple) else (mask, mask)
+        if self.gather:
+            (x, mask_x), (y, mask_y) = gather_samples(x, mask_x), gather_samples(y, mask_y)
+        return self._distance(x, y, mask=(mask_x, mask_y))
+
+    def pairwise(self, codes: Mapping[str, Tensor], masks: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Mean distance over all pairs of modalities.
+
+        Args:
+            codes: ``[B, D]`` per modality.
+            masks: ``[B]`` per modality, True = the sample has it. A pair without two samples of both is left out.
+        """
+        where = f"{type(self).__name__}.pairwise"
+        return mean_over_pairs(self._distance, sets_of_modalities(where, codes, masks, gather=self.gather))

@@ -1,17 +1,14 @@
 """Wasserstein distance of fitted Gaussians as a module, between two sets or between all pairs of modalities."""
 
-from collections.abc import Mapping
-
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmdisentangle._core.checks import check_flag
-from mmdisentangle._core.distributed import gather_samples
 from mmdisentangle.functional._two_sets import SampleMask
 from mmdisentangle.functional.gaussian_wasserstein import gaussian_wasserstein
-from mmdisentangle.nn.losses._pairwise import mean_over_pairs, sets_of_modalities
+from mmdisentangle.nn.losses._pairwise import TwoSetLoss
 
 
-class GaussianWassersteinLoss(nn.Module):
+class GaussianWassersteinLoss(TwoSetLoss):
     r"""Distance between means and covariances: `mmdisentangle.functional.gaussian_wasserstein` with its settings.
 
     .. math:: W_2^2 = |\mu_x - \mu_y|^2 + \mathrm{tr} \bigl( C_x + C_y - 2 (C_x^{1/2} C_y C_x^{1/2})^{1/2} \bigr)
@@ -41,27 +38,9 @@ class GaussianWassersteinLoss(nn.Module):
     """
 
     def __init__(self, *, diagonal: bool = False, gather: bool = False) -> None:
-        super().__init__()
+        super().__init__(gather=gather)
         check_flag("GaussianWassersteinLoss", "diagonal", diagonal)
-        self.diagonal, self.gather = diagonal, gather
-
-    def forward(self, x: Tensor, y: Tensor, mask: SampleMask = None) -> Tensor:
-        """Distance of two sets; ``mask`` is one ``[N]`` tensor for both, or a pair."""
-        mask_x, mask_y = mask if isinstance(mask, tuple) else (mask, mask)
-        if self.gather:
-            (x, mask_x), (y, mask_y) = gather_samples(x, mask_x), gather_samples(y, mask_y)
-        return self._distance(x, y, mask=(mask_x, mask_y))
-
-    def pairwise(self, codes: Mapping[str, Tensor], masks: Mapping[str, Tensor] | None = None) -> Tensor:
-        """Mean distance over all pairs of modalities.
-
-        Args:
-            codes: ``[B, D]`` per modality.
-            masks: ``[B]`` per modality, True = the sample has it. A pair without two samples of both is left out.
-        """
-        return mean_over_pairs(
-            self._distance, sets_of_modalities("GaussianWassersteinLoss.pairwise", codes, masks, gather=self.gather)
-        )
+        self.diagonal = diagonal
 
     def _distance(self, x: Tensor, y: Tensor, mask: SampleMask) -> Tensor:
         return gaussian_wasserstein(x, y, diagonal=self.diagonal, mask=mask)

@@ -1,17 +1,16 @@
 """Maximum mean discrepancy as a module, between two sets or between all pairs of modalities."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmdisentangle._core.checks import check_flag
-from mmdisentangle._core.distributed import gather_samples
 from mmdisentangle.functional._two_sets import SampleMask
 from mmdisentangle.functional.maximum_mean_discrepancy import check_bandwidths, maximum_mean_discrepancy
-from mmdisentangle.nn.losses._pairwise import mean_over_pairs, sets_of_modalities
+from mmdisentangle.nn.losses._pairwise import TwoSetLoss
 
 
-class MaximumMeanDiscrepancy(nn.Module):
+class MaximumMeanDiscrepancy(TwoSetLoss):
     r"""Squared distance between distributions: `mmdisentangle.functional.maximum_mean_discrepancy` with its settings.
 
     .. math:: \mathrm{MMD}^2 = \overline{k(x, x')} + \overline{k(y, y')} - 2 \, \overline{k(x, y)}
@@ -43,29 +42,11 @@ class MaximumMeanDiscrepancy(nn.Module):
     def __init__(
         self, *, bandwidths: Sequence[float] | None = None, unbiased: bool = True, gather: bool = False
     ) -> None:
-        super().__init__()
+        super().__init__(gather=gather)
         check_bandwidths("MaximumMeanDiscrepancy", bandwidths)
         check_flag("MaximumMeanDiscrepancy", "unbiased", unbiased)
         self.bandwidths = None if bandwidths is None else tuple(bandwidths)
-        self.unbiased, self.gather = unbiased, gather
-
-    def forward(self, x: Tensor, y: Tensor, mask: SampleMask = None) -> Tensor:
-        """Distance of two sets; ``mask`` is one ``[N]`` tensor for both, or a pair."""
-        mask_x, mask_y = mask if isinstance(mask, tuple) else (mask, mask)
-        if self.gather:
-            (x, mask_x), (y, mask_y) = gather_samples(x, mask_x), gather_samples(y, mask_y)
-        return self._distance(x, y, mask=(mask_x, mask_y))
-
-    def pairwise(self, codes: Mapping[str, Tensor], masks: Mapping[str, Tensor] | None = None) -> Tensor:
-        """Mean distance over all pairs of modalities.
-
-        Args:
-            codes: ``[B, D]`` per modality.
-            masks: ``[B]`` per modality, True = the sample has it. A pair without two samples of both is left out.
-        """
-        return mean_over_pairs(
-            self._distance, sets_of_modalities("MaximumMeanDiscrepancy.pairwise", codes, masks, gather=self.gather)
-        )
+        self.unbiased = unbiased
 
     def _distance(self, x: Tensor, y: Tensor, mask: SampleMask) -> Tensor:
         return maximum_mean_discrepancy(x, y, bandwidths=self.bandwidths, unbiased=self.unbiased, mask=mask)
