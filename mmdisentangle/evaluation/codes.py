@@ -15,7 +15,7 @@ from mmdisentangle.data.batch import MultimodalBatch
 from mmdisentangle.data.dataset import MultimodalDataset, Task
 from mmdisentangle.data.loading import evaluation_loader
 from mmdisentangle.data.standardize import Standardizer
-from mmdisentangle.evaluation.prediction import run_model
+from mmdisentangle.evaluation.prediction import evaluating, run_model
 from mmdisentangle.functional import masked_mean
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -143,29 +143,21 @@ def collect_codes(
         task = data.task if task is None else task
         groups = data.groups if groups is None else groups
         batches = evaluation_loader(data if standardizer is None else standardizer.apply(data), batch_size)
-    modes = [(module, module.training) for module in model.modules()]
-    model.to(device).eval()
     tally: _Tally | None = None
     targets = []
-    try:
-        with torch.no_grad():
-            for batch in batches:
-                output = run_model(model, batch.to(device))
-                if not hasattr(output, "shared") or not hasattr(output, "private"):
-                    raise DataError(
-                        "leakage: the output of the model has no shared and private codes; give the codes themselves, "
-                        "leakage(shared, private)."
-                    )
-                tally = _Tally(tuple(output.shared)) if tally is None else tally
-                masks = {
-                    name: mask & batch.present[name].to(device).unsqueeze(1)
-                    for name, mask in batch.to(device).masks.items()
-                }
-                tally.add({"shared": output.shared, "private": output.private, "input": batch.to(device).inputs}, masks)
-                targets.append(batch.target)
-    finally:
-        for module, mode in modes:
-            module.training = mode
+    with evaluating(model.to(device)):
+        for batch in batches:
+            moved = batch.to(device)
+            output = run_model(model, moved)
+            if not hasattr(output, "shared") or not hasattr(output, "private"):
+                raise DataError(
+                    "leakage: the output of the model has no shared and private codes; give the codes themselves, "
+                    "leakage(shared, private)."
+                )
+            tally = _Tally(tuple(output.shared)) if tally is None else tally
+            masks = {name: mask & moved.present[name].unsqueeze(1) for name, mask in moved.masks.items()}
+            tally.add({"shared": output.shared, "private": output.private, "input": moved.inputs}, masks)
+            targets.append(batch.target)
     if tally is None:
         raise DataError("leakage: there is no sample.")
     known = [target for target in targets if target is not None]

@@ -14,7 +14,7 @@ from mmdisentangle.data.loading import evaluation_loader
 from mmdisentangle.data.standardize import Standardizer
 from mmdisentangle.evaluation.codes import PARTS
 from mmdisentangle.evaluation.leakage_result import PartUse
-from mmdisentangle.evaluation.prediction import run_model
+from mmdisentangle.evaluation.prediction import evaluating, run_model
 from mmdisentangle.evaluation.scores import TaskScores
 
 
@@ -67,19 +67,13 @@ def use_by_model(
 
 def _score(model: nn.Module, batches: Iterable[Any], task: Task) -> tuple[str, float]:
     """Name and value of the task's first score."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
     scores: TaskScores | None = None
-    try:
-        with torch.no_grad():
-            for batch in batches:
-                prediction = run_model(model, batch).prediction
-                if scores is None:
-                    scores = TaskScores(task, prediction.shape[-1], sync=False)
-                scores.update(prediction.float().cpu(), batch.target)
-    finally:
-        for module, mode in modes:
-            module.training = mode
+    with evaluating(model):
+        for batch in batches:
+            prediction = run_model(model, batch).prediction
+            if scores is None:
+                scores = TaskScores(task, prediction.shape[-1], sync=False)
+            scores.update(prediction.float().cpu(), batch.target)
     assert scores is not None
     return next((name, float(value)) for name, value in scores.compute().items())
 

@@ -1,7 +1,8 @@
 """Predictions of a trained model for a whole data set."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,19 +104,13 @@ def predict(
         raise DataError(f"predict: data set {dataset.name!r} has no sample.")
     if standardizer is not None:
         dataset = standardizer.apply(dataset)
-    modes = [(module, module.training) for module in model.modules()]
-    model.to(device).eval()
     parts, targets = [], []
-    try:
-        with torch.no_grad():
-            for batch in evaluation_loader(dataset, batch_size):
-                # The type of a loader is that of its samples, not of what its collate function returns.
-                collated: Any = batch
-                parts.append(run_model(model, collated.to(device)).prediction.float().cpu())
-                targets.append(collated.target)
-    finally:
-        for module, mode in modes:
-            module.training = mode
+    with evaluating(model.to(device)):
+        for batch in evaluation_loader(dataset, batch_size):
+            # The type of a loader is that of its samples, not of what its collate function returns.
+            collated: Any = batch
+            parts.append(run_model(model, collated.to(device)).prediction.float().cpu())
+            targets.append(collated.target)
     known = [target for target in targets if target is not None]
     return Predictions(
         torch.cat(parts),
@@ -124,6 +119,19 @@ def predict(
         dataset.task,
         dataset.class_names,
     )
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a model into evaluation mode, without gradients; every module gets its own mode back."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
 
 
 def run_model(model: nn.Module, batch: MultimodalBatch) -> Any:
