@@ -1,5 +1,6 @@
 """Sequences of which one knows what is shared between modalities and what is private to each."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mmdisentangle._core.checks import check_choice, check_count, check_flag, check_number
-from mmdisentangle._core.errors import ModalityError, SettingError
+from mmdisentangle._core.errors import DtypeError, ModalityError, SettingError
 from mmdisentangle._core.modalities import check_known, modality_names
 from mmdisentangle.data._latent import (
     LinearObservation,
@@ -134,6 +135,10 @@ class SharedPrivateGenerator:
         seed: int = 0,
     ) -> None:
         where = "SharedPrivateGenerator"
+        if modalities is not None and not isinstance(modalities, Mapping):
+            raise DtypeError(f"{where}: modalities must be a mapping from name to width, got {modalities!r}.")
+        if cues is not None and not isinstance(cues, Mapping):
+            raise DtypeError(f"{where}: cues must be a mapping from modality to correlation, got {cues!r}.")
         self.modalities = {"a": 8, "b": 6, "c": 5} if modalities is None else dict(modalities)
         self.names = modality_names(where, self.modalities)
         if _SHARED in self.names:
@@ -182,8 +187,8 @@ class SharedPrivateGenerator:
         Args:
             num_samples: number of clips.
             seed: of this draw, through a ``torch.Generator``; global random state is neither used nor changed.
-            cues: correlations of the cues with the target in these clips, where they differ from the world's; a cue of
-                the world that is not named has correlation 0.
+            cues: correlations of the cues with the target in these clips, in place of the world's; a cue that is not
+                named has correlation 0.
 
         Returns:
             The data set together with its factors.
@@ -269,7 +274,10 @@ class SharedPrivateGenerator:
         other = other_shared.mT @ other_shared + other_private.mT @ other_private + self._noise_covariance(about)
         across = shared.mT @ other_shared
         joint = torch.cat([torch.cat([own, across], 1), torch.cat([across.mT, other], 1)])
-        return float(own.logdet() + other.logdet() - joint.logdet()) / 2
+        information = float(own.logdet() + other.logdet() - joint.logdet()) / 2
+        if not math.isfinite(information):
+            raise SettingError(f"{where}: noise={self.noise} is too little for the arithmetic; use more.")
+        return information
 
     def _mixing(self, name: str) -> tuple[Tensor, Tensor]:
         observation = self._observations[name]
@@ -341,7 +349,7 @@ def _resolve_lengths(where: str, lengths: int | Mapping[str, int], names: tuple[
 
 
 def _resolve_target(where: str, target: Sequence[str], names: tuple[str, ...], private: int) -> tuple[str, ...]:
-    if isinstance(target, str) or not target:
+    if isinstance(target, str) or not isinstance(target, Sequence) or not target:
         raise SettingError(f"{where}: target_factors must be a list such as ['shared', {names[0]!r}], got {target!r}.")
     for name in target:
         check_known(where, "target_factors", name, (_SHARED, *names))

@@ -4,6 +4,7 @@ from mmdisentangle._core.errors import require_extra
 
 require_extra("torchmetrics", "eval")
 
+from mmdisentangle.evaluation._verdict import Verdict  # noqa: E402
 from mmdisentangle.evaluation.constant import constant_scores  # noqa: E402
 from mmdisentangle.evaluation.factors import (  # noqa: E402
     DCI,
@@ -27,7 +28,7 @@ from mmdisentangle.evaluation.probes import ProbeScore, probe_score  # noqa: E40
 from mmdisentangle.evaluation.robustness import robustness_curve  # noqa: E402
 from mmdisentangle.evaluation.robustness_result import RobustnessCurve  # noqa: E402
 from mmdisentangle.evaluation.scores import TaskScores, list_metrics  # noqa: E402
-from mmdisentangle.evaluation.verdicts import Verdict, verdicts  # noqa: E402
+from mmdisentangle.evaluation.verdicts import verdicts  # noqa: E402
 
 __all__ = [
     "DCI",

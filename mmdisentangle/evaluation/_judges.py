@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdisentangle._core.errors import DataError
+from mmdisentangle._core.errors import DataError, ShapeError
 from mmdisentangle.data.dataset import Task
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -15,6 +15,11 @@ Floats: TypeAlias = NDArray[np.float64]
 def judge_of(task: Task, target: NDArray[Any]) -> "Judge":
     """Return the judge of a target: ``[N]`` classes, ``[N, K]`` labels, ``[N]`` or ``[N, K]`` numbers."""
     if task == "classification":
+        if target.ndim != 1:
+            raise ShapeError(
+                f"probes: classes must be [N] indices, got shape {list(target.shape)}; for several labels at once, "
+                "task='multilabel'."
+            )
         return _Classes(target)
     if task == "multilabel":
         return _Labels(target.reshape(len(target), -1))
@@ -57,6 +62,11 @@ class _Classes(Judge):
         self.key = target
         names, self.index = np.unique(target, return_inverse=True)
         self.count = len(names)
+        if self.count > 2 and self.count > len(target) // 2:
+            raise DataError(
+                f"probes: {self.count} classes in {len(target)} samples are too many to be told; for numbers, "
+                "task='regression'."
+            )
         if self.count < 2:
             raise DataError("probes: the target is the same for all samples; there is nothing to be told.")
         self.chance = 1 / self.count

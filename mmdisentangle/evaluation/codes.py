@@ -9,7 +9,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from mmdisentangle._core.errors import DataError, ModalityError, ShapeError
+from mmdisentangle._core.errors import DataError, DtypeError, ModalityError, ShapeError
 from mmdisentangle._core.modalities import check_known, check_mapping, modality_names
 from mmdisentangle.data.batch import MultimodalBatch
 from mmdisentangle.data.dataset import MultimodalDataset, Task
@@ -56,10 +56,19 @@ class Codes:
         return self.shared if name == "shared" else self.private
 
     def joined(self, part: str) -> Floats:
-        """Codes of all modalities side by side, ``[N, sum of widths]``; 0 where one is missing."""
-        return np.concatenate(
-            [np.where(self.present[m][:, None], code, 0.0) for m, code in self.part(part).items()], axis=1
-        )
+        """Codes of all modalities side by side, ``[N, sum of widths]``; that of a random sample where one is missing.
+
+        So what is read from them is what codes say, not which modalities are there.
+        """
+        random = np.random.default_rng(0)
+        blocks = []
+        for modality, code in self.part(part).items():
+            here = self.present[modality]
+            filled = np.zeros_like(code)
+            if here.any():
+                filled = code[random.choice(np.flatnonzero(here), len(code))]
+            blocks.append(np.where(here[:, None], code, filled))
+        return np.concatenate(blocks, axis=1)
 
 
 def codes_of_tensors(
@@ -105,8 +114,10 @@ def codes_of_tensors(
     counts = {len(x) for part in batch.values() for x in part.values()}
     if len(counts) != 1:
         raise ShapeError(f"{where}: all codes and inputs must have the same number of samples, got {sorted(counts)}.")
-    tally.add(batch, {name: torch.as_tensor(np.asarray(mask)) for name, mask in (masks or {}).items()})
-    known = None if targets is None else np.asarray(targets)
+    if 0 in counts:
+        raise DataError(f"{where}: there is no sample.")
+    tally.add(batch, {name: _mask(name, mask, next(iter(counts))) for name, mask in (masks or {}).items()})
+    known = None if targets is None else as_numbers("targets", targets)
     for label, values in (("targets", known), ("groups", groups)):
         if values is not None and len(values) != next(iter(counts)):
             raise ShapeError(f"{where}: {label} must have one entry a sample, {next(iter(counts))}, got {len(values)}.")
@@ -130,7 +141,7 @@ def collect_codes(
             restored.
         data: a data set, or batches of one in order.
         standardizer: the one fitted in training; for a data set only.
-        task: kind of the target; the data set's own where None.
+        task: kind of the target; where None the data set's own, classification for integer targets of batches.
         groups: one name a sample; the data set's own where None.
         batch_size: samples at a time.
         device: where to compute.
@@ -139,6 +150,10 @@ def collect_codes(
         DataError: there is no sample, or the model's output has no codes.
     """
     batches: Iterable[Any] = data
+    behind = getattr(data, "dataset", None)
+    if isinstance(behind, MultimodalDataset):
+        # A loader of a data set; its order of samples is not known, so that groups must be given.
+        task = behind.task if task is None else task
     if isinstance(data, MultimodalDataset):
         task = data.task if task is None else task
         groups = data.groups if groups is None else groups
@@ -161,8 +176,9 @@ def collect_codes(
     if tally is None:
         raise DataError("leakage: there is no sample.")
     known = [target for target in targets if target is not None]
-    joined = torch.cat(known).numpy() if len(known) == len(targets) else None
-    return tally.codes(joined, task or "regression", groups)
+    joined = as_numbers("targets", torch.cat(known)) if len(known) == len(targets) else None
+    kind: Task = task or ("classification" if joined is not None and joined.dtype.kind in "iub" else "regression")
+    return tally.codes(joined, kind, groups)
 
 
 class _Tally:
@@ -242,8 +258,40 @@ class _Moments:
         return float(self.steps) / self.pairs / (2 * variance)
 
 
+def as_numbers(name: str, values: Any) -> NDArray[Any]:
+    """Return targets or factors as an array ``[N]`` or ``[N, K]`` of numbers, integers still being integers.
+
+    Raises:
+        DtypeError: they are no numbers.
+        ShapeError: they have no or more than two axes; or one column too many for classes.
+    """
+    if isinstance(values, Tensor):
+        tensor = values.detach().cpu()
+        array = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+    else:
+        array = np.asarray(values)
+    if array.dtype.kind not in "iubf":
+        raise DtypeError(f"leakage: {name} must be numbers, class indices for classes, got {array.dtype}.")
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim not in (1, 2) or (array.ndim == 2 and array.shape[1] == 0):
+        raise ShapeError(f"leakage: {name} must be [N] or [N, K], got shape {list(array.shape)}.")
+    return array
+
+
+def _mask(name: str, mask: Any, count: int) -> Tensor:
+    tensor = mask.detach() if isinstance(mask, Tensor) else torch.as_tensor(np.asarray(mask))
+    if tensor.dtype != torch.bool:
+        raise DtypeError(f"leakage: masks[{name!r}] must be boolean, True = real, got {tensor.dtype}.")
+    if tensor.ndim not in (1, 2) or len(tensor) != count:
+        raise ShapeError(
+            f"leakage: masks[{name!r}] must be [N] or [N, T] with N = {count}, got shape {list(tensor.shape)}."
+        )
+    return tensor
+
+
 def _tensor(x: Any) -> Tensor:
     tensor = x.detach() if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x))
-    if tensor.ndim not in (2, 3):
+    if tensor.ndim not in (2, 3) or tensor.shape[-1] == 0:
         raise ShapeError(f"leakage: codes and inputs must be [N, D] or [N, T, D], got shape {list(tensor.shape)}.")
     return tensor

@@ -3,7 +3,7 @@
 import itertools
 import math
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from mmdisentangle.data.batch import MultimodalBatch
 from mmdisentangle.data.dataset import MultimodalDataset, Task
 from mmdisentangle.data.standardize import Standardizer
 from mmdisentangle.evaluation._judges import Floats, judge_of
-from mmdisentangle.evaluation.codes import PARTS, Codes, codes_of_tensors, collect_codes
+from mmdisentangle.evaluation.codes import PARTS, Codes, as_numbers, codes_of_tensors, collect_codes
 from mmdisentangle.evaluation.leakage_result import (
     Block,
     CodeHealth,
@@ -99,12 +99,17 @@ def leakage(
     where = "leakage"
     check_count(where, "folds", folds, low=2)
     check_count(where, "max_samples", max_samples, low=4)
+    check_count(where, "permutations", permutations, low=0)
+    check_count(where, "seed", seed, low=0)
     use: tuple[PartUse, ...] | None = None
     if isinstance(shared, nn.Module):
         if targets is not None or masks is not None or inputs is not None:
             raise SettingError(f"{where}: targets, masks and inputs come with the data of a model; leave them out.")
-        if isinstance(private, Mapping):
-            raise DtypeError(f"{where}: with a model, the second argument must be a data set or batches of one.")
+        if isinstance(private, (Mapping, Iterator)):
+            raise DtypeError(
+                f"{where}: with a model, the second argument must be a data set, or batches of one that can be read "
+                f"several times, got {type(private).__name__}."
+            )
         codes = collect_codes(shared, private, standardizer=standardizer, task=task, groups=groups)
         if codes.targets is not None:
             use = use_by_model(shared, private, standardizer=standardizer, task=codes.task, draws=_EXCHANGES, seed=seed)
@@ -113,7 +118,7 @@ def leakage(
             raise DtypeError(f"{where}: private must be a mapping like shared, got {type(private).__name__}.")
         if standardizer is not None:
             raise SettingError(f"{where}: standardizer goes with a model and a data set; leave it out.")
-        values = None if targets is None else np.asarray(targets)
+        values = None if targets is None else as_numbers("targets", targets)
         kind: Task = task or ("classification" if values is not None and values.dtype.kind in "iub" else "regression")
         codes = codes_of_tensors(shared, private, masks=masks, inputs=inputs, targets=values, task=kind, groups=groups)
     judgement = _Judgement(
@@ -150,7 +155,9 @@ class _Judgement:
         self.groups = np.unique(groups[chosen], return_inverse=True)[1]
         self.factors = {}
         for name, values in factors.items():
-            known = np.asarray(values)
+            if name in ("modality", "target"):
+                raise SettingError(f"leakage: factors must not be called {name!r}, which is a question of its own.")
+            known = as_numbers(f"factors[{name!r}]", values)
             if len(known) != count:
                 raise ShapeError(f"leakage: factors[{name!r}] must have one row a sample, {count}, got {len(known)}.")
             self.factors[name] = known[chosen]
@@ -219,10 +226,13 @@ class _Judgement:
         values = self.factors[name]
         task: Task = "classification" if values.dtype.kind in "iub" else "regression"
         found = []
-        for block, codes in self.blocks.items():
-            here = self._here(block)
-            found.append(self._pair(name, block, codes[here], values[here], task, self.groups[here]))
-        return [*found, self._pair(name, Block("shared"), self.joined["shared"], values, task, self.groups)]
+        everyone = np.ones(len(values), dtype=bool)
+        asked = [*((block, codes, self._here(block)) for block, codes in self.blocks.items())]
+        for block, codes, here in [*asked, (Block("shared"), self.joined["shared"], everyone)]:
+            # Where a modality is present the factor may be constant: there is nothing to be told then.
+            if here.any() and (values[here] != values[here][0]).any() and len(np.unique(self.groups[here])) > 1:
+                found.append(self._pair(name, block, codes[here], values[here], task, self.groups[here]))
+        return found
 
     def _pair(
         self,
@@ -248,7 +258,7 @@ class _Judgement:
         both = self._here(first) & self._here(second)
         x, y = self.blocks[first][both], self.blocks[second][both]
         if len(x) < 8 or not (_varies(x) and _varies(y)):
-            return Dependence(first, second, len(x), math.nan, math.nan, math.nan, math.nan)
+            return Dependence(first, second, len(x), math.nan, math.nan, math.nan, math.nan, math.nan)
         a, b = torch.from_numpy(x), torch.from_numpy(y)
         return Dependence(
             first,
@@ -257,19 +267,29 @@ class _Judgement:
             float(cka(a, b, unbiased=True)),
             float(distance_correlation(a, b, unbiased=True)),
             self._canonical(x, y),
-            self._independence(x, y, self.groups[both]),
+            *self._independence(x, y, self.groups[both]),
         )
 
-    def _independence(self, x: Floats, y: Floats, groups: NDArray[Any]) -> float:
-        chosen = np.random.default_rng(self.seed).permutation(len(x))[:_TESTED]
-        x, y, groups = x[chosen], y[chosen], groups[chosen]
-        sizes = np.bincount(groups)
-        # Where all groups differ in size none can change places; then samples are exchanged one by one.
-        repeated = len(np.unique(sizes[sizes > 0])) < (sizes > 0).sum()
-        together = groups if repeated and len(np.unique(groups)) < len(groups) else None
-        return independence_test(
-            x, y, permutations=max(self.options["permutations"], 1), seed=self.seed, groups=together
-        ).p_value
+    def _independence(self, x: Floats, y: Floats, groups: NDArray[Any]) -> tuple[float, float]:
+        """Return the p-value of HSIC and the smallest one there could have been; groups change places as a whole."""
+        order = np.random.default_rng(self.seed).permutation(len(x))
+        group = np.unique(groups[order], return_inverse=True)[1]
+        sizes = np.bincount(group)
+        # As many samples of each group, so that all of them can change places.
+        each = int(min(sizes.min(), max(_TESTED // len(sizes), 1)))
+        rank = np.argsort(np.argsort(group, kind="stable")) - np.concatenate([[0], sizes.cumsum()[:-1]])[group]
+        chosen = np.flatnonzero(rank < each)[:_TESTED]
+        if len(sizes) < 4:
+            return math.nan, 1.0
+        count = max(self.options["permutations"], 1)
+        found = independence_test(
+            x[order][chosen],
+            y[order][chosen],
+            permutations=count,
+            seed=self.seed,
+            groups=None if each == 1 else group[chosen],
+        )
+        return found.p_value, max(1 / (1 + count), 1 / math.factorial(min(len(sizes), 20)))
 
     def _canonical(self, x: Floats, y: Floats) -> float:
         decomposition: Any = require_extra("sklearn.decomposition", "eval")
@@ -330,9 +350,11 @@ class _Judgement:
                 return judge.decide(known, outputs[:, None], _answers(fitted, codes))[:, 0]
 
             predicted[test] = answer(held_out)
+            everyone = features.transform(x)
             for part, draw in itertools.product(PARTS, range(_EXCHANGES)):
                 changed = held_out.copy()
-                changed[:, columns[part]] = held_out[random.permutation(len(test)), columns[part]]
+                donors = random.permutation(len(own))[: len(test)]
+                changed[:, columns[part]] = everyone[donors, columns[part]]
                 exchanged[part][draw, test] = answer(changed)
         score = judge.score(predicted, own)
         found = []
@@ -346,6 +368,7 @@ class _Judgement:
                     float(np.mean(scores)),
                     float(np.std(scores, ddof=1)),
                     _EXCHANGES,
+                    judge.chance,
                     "probe",
                 )
             )

@@ -59,7 +59,7 @@ def draw_factors(report: LeakageReport) -> str | None:
     values = np.full((len(factors), len(blocks)), math.nan)
     for pair in pairs:
         values[factors.index(pair.question), blocks.index(str(pair.source))] = pair.best.normalized
-    return _heat_map(values, factors, blocks, "read by the better probe")
+    return _heat_map(values, factors, blocks, "0 chance, 1 perfect")
 
 
 def draw_ranks(report: LeakageReport) -> str:

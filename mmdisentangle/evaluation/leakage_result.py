@@ -51,6 +51,11 @@ class ProbePair:
         """Of the better of two probes (Bonferroni)."""
         return min(1.0, 2 * min(self.linear.p_value, self.nonlinear.p_value))
 
+    @property
+    def least_p(self) -> float:
+        """The smallest value that ``p_value`` could have had."""
+        return min(1.0, 2 * min(self.linear.least_p, self.nonlinear.least_p))
+
 
 @dataclass(frozen=True)
 class Dependence:
@@ -66,6 +71,7 @@ class Dependence:
         canonical_correlation: the largest one, between directions found on one half of the samples and judged on the
             other.
         p_value: of HSIC with Gaussian kernels, by permutation.
+        least_p: the smallest value that it could have had.
     """
 
     first: Block
@@ -75,6 +81,7 @@ class Dependence:
     distance_correlation: float
     canonical_correlation: float
     p_value: float
+    least_p: float
 
 
 @dataclass(frozen=True)
@@ -99,8 +106,8 @@ class CodeHealth:
 
     @property
     def collapsed(self) -> bool:
-        """Whether the codes are constant, or say next to nothing: less than a hundredth of their length changes."""
-        return self.constant_features == self.features or self.deviation < 0.01
+        """Whether the codes are the same for every sample, up to rounding."""
+        return self.constant_features == self.features
 
 
 @dataclass(frozen=True)
@@ -114,6 +121,7 @@ class PartUse:
         exchanged: with the part's codes of other samples; the mean over draws.
         deviation: standard deviation over draws.
         draws: number of exchanges.
+        chance: the score of one who knows nothing; NaN where it is not known.
         through: ``"model"``, the model's own head, or ``"probe"``, a linear probe on both parts.
     """
 
@@ -123,6 +131,7 @@ class PartUse:
     exchanged: float
     deviation: float
     draws: int
+    chance: float
     through: str
 
 

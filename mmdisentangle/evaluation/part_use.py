@@ -1,5 +1,6 @@
 """What shared and private codes are worth to a trained model: its score when one part is that of other samples."""
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -40,7 +41,7 @@ def use_by_model(
         seed: of the exchanges.
 
     Returns:
-        One entry a part; None for a model that does not let its codes be changed.
+        One entry a part; None for a model that does not let its codes be changed, and for batches of one sample.
     """
     if not hasattr(model, "register_code_hook"):
         return None
@@ -49,6 +50,8 @@ def use_by_model(
         # Recordings are often sorted by class; codes of the same class would change nothing.
         chosen = data.subset(np.random.default_rng(seed).permutation(len(data)).tolist())
         batches = evaluation_loader(chosen if standardizer is None else standardizer.apply(chosen), batch_size)
+    if max((len(batch) for batch in batches), default=0) < 2:
+        return None
     metric, own = _score(model, batches, task)
     generator = torch.Generator().manual_seed(seed)
     found = []
@@ -61,7 +64,7 @@ def use_by_model(
             finally:
                 handle.remove()
         deviation = statistics.stdev(scores) if draws > 1 else 0.0
-        found.append(PartUse(part, metric, own, statistics.fmean(scores), deviation, draws, "model"))
+        found.append(PartUse(part, metric, own, statistics.fmean(scores), deviation, draws, math.nan, "model"))
     return tuple(found)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mmdisentangle._core.checks import check_choice, check_count
-from mmdisentangle._core.errors import DtypeError, SettingError, ShapeError
+from mmdisentangle._core.errors import DataError, DtypeError, SettingError, ShapeError
 from mmdisentangle.functional._kernel_dependence import DEPENDENCE_KERNELS, DependenceKernel, describe
 from mmdisentangle.functional._paired_codes import centred
 from mmdisentangle.functional._row_distances import squared_distances, valid_pairs
@@ -84,6 +84,7 @@ def independence_test(
     Raises:
         DtypeError: an argument is neither a tensor nor an array of real numbers.
         ShapeError: the numbers of samples differ.
+        DataError: NaN or infinities.
         SettingError: fewer than four samples or permutations below 1; no two groups are of one size.
 
     Numerics:
@@ -217,6 +218,8 @@ def _rows(where: str, name: str, codes: object) -> Tensor:
     if codes.ndim not in (1, 2):
         raise ShapeError(f"{where}: {name} must have shape [N, D] or [N], got {list(codes.shape)}.")
     codes = codes.detach().double()
+    if not codes.isfinite().all():
+        raise DataError(f"{where}: {name} holds NaN or infinities; leave these samples out.")
     return codes.unsqueeze(1) if codes.ndim == 1 else codes
 
 

@@ -31,6 +31,7 @@ class ProbeScore:
         chance: what codes without information reach.
         interval: of the score, 95 %, by a bootstrap over groups.
         p_value: share of permuted targets that are read as well.
+        least_p: smallest p-value that the permutations could have shown: they are few, or few groups can change places.
     """
 
     probe: Probe
@@ -39,6 +40,7 @@ class ProbeScore:
     chance: float
     interval: tuple[float, float]
     p_value: float
+    least_p: float
 
     @property
     def normalized(self) -> float:
@@ -120,6 +122,8 @@ def probe_score(
     resampled = judge.resampled(predicted[:, 0], group, draws.astype(np.float64))
     low, high = np.nanquantile(resampled, [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2])
     beaten = sum(score >= scores[0] for score in scores[1:])
+    # Orders under which the target stays as it is say nothing, however good the score.
+    same = sum(bool((judge.key[order] == judge.key).all()) for order in orders[1:])
     return ProbeScore(
         probe,
         judge.metric,
@@ -127,6 +131,7 @@ def probe_score(
         judge.chance,
         (float(low), float(high)),
         (1 + beaten) / (1 + permutations),
+        (1 + same) / (1 + permutations),
     )
 
 

@@ -2,41 +2,20 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
 
+from mmdisentangle.evaluation._adversary_verdict import adversary_verdicts
+from mmdisentangle.evaluation._verdict import CLEARLY, LITTLE, MUCH, Status, Verdict
 from mmdisentangle.evaluation.leakage_result import Block, LeakageReport, PartUse, ProbePair
 from mmdisentangle.evaluation.scores import mode_of
 
-Status = Literal["good", "mixed", "bad", "unknown"]
-
-# Normalised scores: up to the first nothing to worry about, from the second on clearly there.
-LITTLE, MUCH = 0.15, 0.5
-# A part that is meant to tell modalities apart should reach this.
-CLEARLY = 0.85
 _ALPHA = 0.05
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The answer to one question.
-
-    Args:
-        question: in words.
-        answer: one or two sentences with the numbers and their chance levels.
-        status: ``"good"``, ``"mixed"``, ``"bad"``, or ``"unknown"`` where the data cannot tell.
-        advice: what to try; empty where nothing is to be mended.
-    """
-
-    question: str
-    answer: str
-    status: Status
-    advice: str = ""
+_TOO_FEW = "Too few samples, groups or permutations to tell:"
+_MORE = "More samples, more groups, more permutations."
 
 
 def verdicts(report: LeakageReport) -> tuple[Verdict, ...]:
     """Answer every question that the report has numbers for."""
-    found = [_collapse(report), _modality_in_shared(report), *_adversaries(report), _modality_in_private(report)]
+    found = [_collapse(report), _modality_in_shared(report), *adversary_verdicts(report), _modality_in_private(report)]
     if report.task is not None:
         found += [_task(report), _use(report)]
     found += [_independence(report), _agreement(report), _time(report), *_factors(report)]
@@ -46,22 +25,26 @@ def verdicts(report: LeakageReport) -> tuple[Verdict, ...]:
 def _collapse(report: LeakageReport) -> Verdict:
     question = "Do the codes say anything at all?"
     constant = [str(health.block) for health in report.health if health.collapsed]
+    faint = [str(health.block) for health in report.health if not health.collapsed and health.deviation < 0.01]
     thin = [str(h.block) for h in report.health if not h.collapsed and h.features >= 8 and h.effective_rank < 2]
     if constant:
         return Verdict(
             question,
-            f"{_list(constant)} {_are(constant)} collapsed: the same for every sample, or nearly. What probes do not "
-            "read from them is not hidden, it was never there.",
+            f"{_list(constant)} {_are(constant)} collapsed: the same for every sample. What probes do not read from "
+            "them is not hidden, it was never there.",
             "bad",
             "Lower the weights of the terms that are smallest for equal codes (similarity, orthogonality, adversary), "
             "add a reconstruction, or a variance term (nn.VICRegLoss).",
         )
-    if thin:
+    if faint or thin:
+        told = [f"{_list(faint)} change by less than a hundredth of their length"] if faint else []
+        told += [f"{_list(thin)} vary along a single direction only (effective rank below 2)"] if thin else []
         return Verdict(
             question,
-            f"{_list(thin)} vary along a single direction only (effective rank below 2).",
+            f"{'; '.join(told)}.",
             "mixed",
-            "Add a decorrelation (nn.BarlowTwinsLoss, nn.VICRegLoss), or lower the weight of the similarity term.",
+            "Add a variance or decorrelation term (nn.VICRegLoss, nn.BarlowTwinsLoss), or lower the weight of the "
+            "similarity term.",
         )
     ranks = ", ".join(f"{health.block} {health.effective_rank:.1f} of {health.features}" for health in report.health)
     return Verdict(question, f"All codes vary; effective ranks: {ranks}.", "good")
@@ -72,14 +55,19 @@ def _modality_in_shared(report: LeakageReport) -> Verdict | None:
     if pair is None:
         return None
     question = "Are the shared codes free of the modality?"
-    if _collapsed(report, "shared"):
+    level, found = pair.best.normalized, pair.p_value <= _ALPHA
+    if _collapsed(report, "shared") and not (found and level > LITTLE):
         return Verdict(
             question, "Shared codes are constant, so that nothing can be read from them.", "unknown", "See above."
         )
-    level = pair.best.normalized
+    if not found:
+        if pair.least_p > _ALPHA or pair.best.normalized_interval[1] > MUCH:
+            return Verdict(question, f"{_TOO_FEW} {_against_chance(pair)}.", "unknown", _MORE)
+        return Verdict(question, f"The modality cannot be read from the shared codes: {_against_chance(pair)}.", "good")
     if level <= LITTLE:
-        word = "cannot be read" if pair.p_value > _ALPHA else "can hardly be read"
-        return Verdict(question, f"The modality {word} from the shared codes: {_against_chance(pair)}.", "good")
+        return Verdict(
+            question, f"The modality can hardly be read from the shared codes: {_against_chance(pair)}.", "good"
+        )
     hidden = pair.linear.normalized <= LITTLE
     note = " A linear probe does not see it." if hidden else ""
     return Verdict(
@@ -92,60 +80,18 @@ def _modality_in_shared(report: LeakageReport) -> Verdict | None:
     )
 
 
-def _adversaries(report: LeakageReport) -> Iterable[Verdict]:
-    for name, seen in report.adversaries.items():
-        question = f"Is the adversary {name!r} alive?"
-        told, probe, strength = (seen.get(key, math.nan) for key in ("above_chance", "probe", "strength"))
-        readable = (probe - 1 / len(report.modalities)) / (1 - 1 / len(report.modalities))
-        numbers = ", ".join(
-            f"{label} {seen[key]:.2g}"
-            for key, label in (
-                ("accuracy", "accuracy"),
-                ("loss_share", "loss in units of that of guessing"),
-                ("gradient", "gradient that comes back"),
-                ("rest", "beside that of the other terms"),
-                ("strength", "strength"),
-            )
-            if key in seen
-        )
-        if strength == 0:
-            yield Verdict(
-                question,
-                f"No: its strength is 0 ({numbers}).",
-                "bad",
-                "Set a schedule: --set training.reversal.schedule=dann.",
-            )
-        elif seen.get("parameter_gradient") == 0 or not seen.get("gradient", 0.0):
-            yield Verdict(
-                question,
-                f"No: it gets no gradient, or gives none back ({numbers}).",
-                "bad",
-                "Is its loss in the total, with a weight? Are the codes that it reads detached, its parameters frozen, "
-                "its output constant (a softmax over one logit)?",
-            )
-        elif told <= LITTLE and readable >= MUCH:
-            yield Verdict(
-                question,
-                f"It guesses while the modality can be read: a fresh linear probe of the same codes has {probe:.2f} "
-                f"({numbers}).",
-                "bad",
-                "It cannot follow, so its gradient says nothing: less dropout in the discriminator, a higher learning "
-                "rate for it, more steps, a lower strength until it has learned.",
-            )
-        else:
-            yield Verdict(question, f"Yes: {numbers}.", "good")
-
-
 def _modality_in_private(report: LeakageReport) -> Verdict | None:
     pair = report.probe("modality", "private")
     if pair is None:
         return None
     question = "Do the private codes tell the modalities apart?"
+    level, found = pair.best.normalized, pair.p_value <= _ALPHA
+    if found and level >= CLEARLY:
+        return Verdict(question, f"The modality can be read from the private codes: {_against_chance(pair)}.", "good")
     if _collapsed(report, "private"):
         return Verdict(question, "Private codes are constant.", "unknown", "See above.")
-    level = pair.best.normalized
-    if level >= CLEARLY:
-        return Verdict(question, f"The modality can be read from the private codes: {_against_chance(pair)}.", "good")
+    if pair.least_p > _ALPHA:
+        return Verdict(question, f"{_TOO_FEW} {_against_chance(pair)}.", "unknown", _MORE)
     return Verdict(
         question,
         f"The modality is not clear from the private codes: {_against_chance(pair)}.",
@@ -161,10 +107,11 @@ def _task(report: LeakageReport) -> Verdict | None:
         return None
     question = "Where is the task?"
     numbers = (
-        f"Of what can be known, probes read {shared.best.normalized:.0%} from the shared codes, "
-        f"{private.best.normalized:.0%} from the private ones and {both.best.normalized:.0%} from both "
-        f"({both.best.metric}; 0 % is chance)."
+        f"Probes read {_share(shared)} from the shared codes, {_share(private)} from the private ones and "
+        f"{_share(both)} from both ({both.best.metric} between chance and perfect)."
     )
+    if both.p_value > _ALPHA and both.least_p > _ALPHA:
+        return Verdict(question, f"{numbers} {_TOO_FEW} p = {both.p_value:.2g}.", "unknown", _MORE)
     if both.p_value > _ALPHA:
         return Verdict(question, f"{numbers} That is no more than chance.", "bad", "Train longer, or look at the data.")
     if shared.best.normalized < 0.5 * both.best.normalized:
@@ -189,6 +136,8 @@ def _use(report: LeakageReport) -> Verdict | None:
     ]
     unused = [use.part for use in report.use if not _matters(use)]
     answer = f"Through {through}: {'; '.join(told)}."
+    if any(use.score <= use.chance for use in report.use):
+        return Verdict(question, f"{answer} That is chance to begin with.", "unknown")
     if not unused:
         return Verdict(question, answer, "good")
     return Verdict(
@@ -206,7 +155,7 @@ def _independence(report: LeakageReport) -> Verdict | None:
         for pair in report.dependence
         if pair.first.part != pair.second.part
         and pair.first.modality == pair.second.modality
-        and not math.isnan(pair.p_value)
+        and not math.isnan(pair.distance_correlation)
     ]
     if not pairs:
         return None
@@ -218,6 +167,8 @@ def _independence(report: LeakageReport) -> Verdict | None:
         for pair in pairs
     )
     dependent = [pair for pair in pairs if pair.p_value * len(pairs) <= _ALPHA]
+    if not dependent and (largest.distance_correlation >= MUCH or largest.least_p * len(pairs) > _ALPHA):
+        return Verdict(question, f"{_TOO_FEW} {told}.", "unknown", _MORE)
     if not dependent:
         return Verdict(question, f"No dependence is found (HSIC, by permutation). {told}.", "good")
     status: Status = "mixed" if largest.distance_correlation < MUCH else "bad"
@@ -239,10 +190,10 @@ def _agreement(report: LeakageReport) -> Verdict | None:
     lowest = min(known, key=lambda pair: pair.cka)
     told = ", ".join(f"{pair.first} and {pair.second} {pair.cka:.2f}" for pair in known)
     if lowest.cka >= MUCH:
-        return Verdict(question, f"Yes; alignment (CKA, 0..1): {told}.", "good")
+        return Verdict(question, f"Yes; alignment (CKA, at most 1): {told}.", "good")
     return Verdict(
         question,
-        f"Not all of them; alignment (CKA, 0..1): {told}.",
+        f"Not all of them; alignment (CKA, at most 1): {told}.",
         "mixed" if lowest.cka >= LITTLE else "bad",
         "Distributions may match while samples do not: pull the codes of the same sample together (nn.InfoNCELoss, "
         "nn.BarlowTwinsLoss). Where modalities have little in common, the shared space has little to say.",
@@ -312,6 +263,10 @@ def _against_chance(pair: ProbePair) -> str:
         f"{pair.best.metric} {pair.best.score:.2f} ({low:.2f} to {high:.2f}) where chance is {pair.best.chance:.2f}, "
         f"p = {pair.p_value:.2g}"
     )
+
+
+def _share(pair: ProbePair) -> str:
+    return "nothing" if pair.best.normalized <= 0 else f"{pair.best.normalized:.0%}"
 
 
 def _list(names: list[str]) -> str:

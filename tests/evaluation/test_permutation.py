@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmdisentangle.errors import DtypeError, SettingError, ShapeError
+from mmdisentangle.errors import DataError, DtypeError, SettingError, ShapeError
 from mmdisentangle.evaluation import independence_test, two_sample_test
 from mmdisentangle.evaluation import permutation as module
 from mmdisentangle.functional import distance_correlation, hsic, maximum_mean_discrepancy
@@ -202,3 +202,12 @@ def test_bad_input(exception, words, arguments, settings):
 def test_bad_sets(exception, words, arguments, settings):
     with expect.error(exception, "two_sample_test: ", *words):
         two_sample_test(*arguments, **settings)
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize("test", [independence_test, two_sample_test])
+def test_one_nan_is_no_evidence(test):
+    x, y = normal(0, 20, 2), normal(1, 20, 2)
+    x[3, 0] = torch.nan
+    with expect.error(DataError, "x holds NaN or infinities"):
+        test(x, y)

@@ -197,6 +197,9 @@ class CLUBCategorical(_CLUB):
     Shape:
         x ``[N, D]``, y ``[N]`` classes or ``[N, C]`` weights of classes, mask ``[N]``; result ``[]``.
 
+    Numerics:
+        A class outside of 0..C-1 counts as none, without a word: values are not looked at.
+
     Returns:
         Nats; 0 with fewer than two samples.
 
