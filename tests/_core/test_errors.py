@@ -33,7 +33,7 @@ def test_every_error_and_warning_is_public():
     public = {getattr(errors, name) for name in errors.__all__}
     core = sys.modules["mmdisentangle._core.errors"]
     raised = {v for v in vars(core).values() if isinstance(v, type) and issubclass(v, errors.MMDisentangleError)}
-    assert raised | {errors.DataWarning} == public
+    assert raised | {errors.AdversaryWarning, errors.DataWarning} == public
 
 
 @pytest.mark.parametrize(

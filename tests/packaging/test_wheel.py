@@ -35,7 +35,7 @@ def test_holds_the_package_and_nothing_else(wheel: Path, repository: Path) -> No
     assert {name.partition("/")[0] for name in names} == {"mmdisentangle", metadata}
     expected = {
         path.relative_to(repository).as_posix()
-        for suffix in ("*.py", "py.typed", "*.npz")
+        for suffix in ("*.py", "py.typed", "*.html", "*.npz")
         for path in (repository / "mmdisentangle").rglob(suffix)
     }
     assert {name for name in names if name.startswith("mmdisentangle/")} == expected

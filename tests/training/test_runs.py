@@ -91,13 +91,13 @@ def test_folder_of_a_finished_run(run, tmp_path):
     assert metrics["status"] == "complete"
     assert metrics["scores"] == result.scores
     assert metrics["epoch"] == result.epoch
-    assert metrics["samples"] == {"training": 39, "validation": 9, "test": 48}
+    assert metrics["samples"] == {"training": 38, "validation": 10, "test": 48}
     assert RunFolder(tmp_path / "run").status == "complete"
 
 
 def test_killed_run_resumes_to_the_same_bits(run, tmp_path, repository):
     run(tmp_path / "whole")
-    # Of 39 training samples an epoch; so the process dies in the middle of the third epoch.
+    # Of 38 training samples an epoch; so the process dies in the middle of the third epoch.
     calls = 90
     overrides = ["training.max_epochs=4", "training.accelerator=cpu", "data.batch_size=16", "optim.lr=1e-2"]
     done = subprocess.run(
