@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mmdisentangle._core.errors import SettingError
 from mmdisentangle.data.batch import MultimodalBatch
 from mmdisentangle.data.dataset import MultimodalDataset, Task
 from mmdisentangle.data.loading import evaluation_loader
@@ -43,7 +44,7 @@ def use_by_model(
     Returns:
         One entry a part; None for a model that does not let its codes be changed, and for batches of one sample.
     """
-    if not hasattr(model, "register_code_hook"):
+    if not _lets_codes_be_changed(model):
         return None
     batches: Iterable[Any] = data
     if isinstance(data, MultimodalDataset):
@@ -66,6 +67,17 @@ def use_by_model(
         deviation = statistics.stdev(scores) if draws > 1 else 0.0
         found.append(PartUse(part, metric, own, statistics.fmean(scores), deviation, draws, math.nan, "model"))
     return tuple(found)
+
+
+def _lets_codes_be_changed(model: Any) -> bool:
+    if not hasattr(model, "register_code_hook"):
+        return False
+    try:
+        model.register_code_hook(lambda shared, private, masks: (shared, private)).remove()
+    except SettingError:
+        # A model of the zoo that does not split its codes.
+        return False
+    return True
 
 
 def _score(model: nn.Module, batches: Iterable[Any], task: Task) -> tuple[str, float]:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from mmdisentangle import create_model
+from mmdisentangle import create_model, list_models
 from mmdisentangle.data import Standardizer
 from mmdisentangle.errors import DataError, DtypeError, ModalityError, SettingError, ShapeError
 from mmdisentangle.evaluation import leakage, verdicts, write_report
@@ -295,6 +295,17 @@ def test_a_model_that_cannot_be_opened_is_judged_by_probes():
 
     found = leakage(Own(), make_shared_private(40, modalities={"a": 4, "b": 3}).dataset, **QUICK)
     assert {row.through for row in found.use} == {"probe"}
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_every_model_of_the_zoo_is_judged(name, trained):
+    _, drawn = trained
+    torch.manual_seed(0)
+    model = create_model(name, modalities={"a": 4, "b": 3}, **EXACT[name])
+    found = leakage(model, drawn.dataset, permutations=5)
+    split = name in ("rtil", "mea", "misa")
+    assert {row.through for row in found.use} == {"model" if split else "probe"}
+    assert len(verdicts(found)) >= 5
 
 
 class Silent(torch.nn.Module):
