@@ -1,5 +1,6 @@
 """Targets of probes: what of them is regressed, what the predictions are worth, and in resampled groups."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -26,7 +27,7 @@ def judge_of(task: Task, target: NDArray[Any]) -> "Judge":
     return _Numbers(target.reshape(len(target), -1).astype(np.float64))
 
 
-class Judge:
+class Judge(ABC):
     """What a target is to a ridge regression, and what its predictions are worth."""
 
     metric: str
@@ -46,13 +47,13 @@ class Judge:
         """
         return predicted
 
+    @abstractmethod
     def score(self, predicted: Floats, order: NDArray[np.intp]) -> float:
         """Return the score of predictions ``[N, K]`` for the target in another order."""
-        raise NotImplementedError
 
+    @abstractmethod
     def resampled(self, predicted: Floats, group: NDArray[Any], draws: Floats) -> Floats:
         """Return the scores ``[R]`` where group ``g`` counts ``draws[r, g]`` times."""
-        raise NotImplementedError
 
 
 class _Classes(Judge):

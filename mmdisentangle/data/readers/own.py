@@ -34,7 +34,7 @@ def read_npz(file: Path) -> dict[str, Array]:
             return {key: arrays[key] for key in arrays.files}
     except zipfile.BadZipFile as error:
         raise DataError(f"{file} is not an .npz file of plain arrays, or is cut off ({error}).") from error
-    # A damaged archive can end in any of these, a compression that zipfile does not know in NotImplementedError.
+    # A damaged archive can end in any of these; an unknown compression is a kind of RuntimeError.
     except (ValueError, OSError, EOFError, AttributeError, TypeError, KeyError, RuntimeError, zlib.error) as error:
         raise DataError(f"{file} is not an .npz file of plain arrays ({error}).") from error
 

@@ -1,5 +1,6 @@
 """Losses between two sets of codes, or all pairs of modalities."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 
@@ -47,7 +48,7 @@ def mean_over_pairs(distance: Callable[..., Tensor], sets: Sequence[Samples]) ->
     return distances.sum() / pairs_with_enough(sets, 2).sum().clamp(min=1)
 
 
-class TwoSetLoss(nn.Module):
+class TwoSetLoss(nn.Module, ABC):
     """A distance of two sets of codes, on two tensors or on all pairs of modalities.
 
     Args:
@@ -58,9 +59,9 @@ class TwoSetLoss(nn.Module):
         super().__init__()
         self.gather = gather
 
+    @abstractmethod
     def _distance(self, x: Tensor, y: Tensor, mask: SampleMask) -> Tensor:
         """Return the distance of the sets, 0-dim."""
-        raise NotImplementedError
 
     def forward(self, x: Tensor, y: Tensor, mask: SampleMask = None) -> Tensor:
         """Distance of two sets; ``mask`` is one ``[N]`` tensor for both, or a pair."""

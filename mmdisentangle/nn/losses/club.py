@@ -1,5 +1,6 @@
 """CLUB as modules: upper bounds of mutual information that train their own q(y|x)."""
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from mmdisentangle.nn.losses._estimator import Estimator
 from mmdisentangle.nn.losses._perceptron import Perceptron, View, as_they_are
 
 
-class _CLUB(Estimator):
+class _CLUB(Estimator, ABC):
     """What both forms share: one value, whose gradient is the bound's for the codes and the likelihood's for q."""
 
     def __init__(
@@ -61,15 +62,16 @@ class _CLUB(Estimator):
         """The bound with its ordinary derivatives, in nats."""
         return self._bound(x, y, mask, as_they_are)
 
+    @abstractmethod
     def learning_loss(self, x: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor:
         """Mean negative log-likelihood of y given x in nats, both detached.
 
         `forward` has its gradient already; call it to report the fit, or for more steps of an optimizer of its own.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def _bound(self, x: Tensor, y: Tensor, mask: Tensor | None, view: View) -> Tensor:
-        raise NotImplementedError
+        """Return the bound; ``view`` is what the codes' gradient sees of what the network made."""
 
     def _gathered(self, parts: list[Tensor], mask: Tensor | None) -> tuple[list[Tensor], Tensor | None]:
         """Rows of all processes: what the network made of them, not the network's work."""

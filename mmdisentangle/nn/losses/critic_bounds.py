@@ -1,6 +1,7 @@
 """MINE and NWJ as modules: lower bounds of mutual information with a critic network of their own."""
 
 import math
+from abc import ABC, abstractmethod
 from typing import Literal, TypeAlias
 
 import torch
@@ -23,7 +24,7 @@ Objective: TypeAlias = Literal["minimize", "maximize"]
 OBJECTIVES = ("minimize", "maximize")
 
 
-class _CriticBound(Estimator):
+class _CriticBound(Estimator, ABC):
     """A critic that always learns to raise the bound, and codes that lower or raise it."""
 
     def __init__(
@@ -81,8 +82,9 @@ class _CriticBound(Estimator):
         """`_estimate`, perhaps with another gradient."""
         return self._estimate(joint, marginal, mask, marginal_mask)
 
+    @abstractmethod
     def _estimate(self, joint: Tensor, marginal: Tensor, mask: Tensor | None, marginal_mask: Tensor | None) -> Tensor:
-        raise NotImplementedError
+        """Return the bound from the critic's scores."""
 
     def _scores(
         self, x: Tensor, y: Tensor, mask: Tensor | None, view: View
