@@ -88,8 +88,11 @@ class _Pool:
         results: list[Any] = []
         for rank, path in enumerate(paths):
             while not path.exists():
-                if self.started[rank].poll() is not None or time.monotonic() > end:
-                    raise AssertionError(f"process {rank} of {len(paths)} ended, or took too long")
+                status = self.started[rank].poll()
+                if status is not None:
+                    raise AssertionError(f"process {rank} of {len(paths)} ended with exit status {status}")
+                if time.monotonic() > end:
+                    raise AssertionError(f"process {rank} of {len(paths)} took longer than {_TIMEOUT_S} s")
                 self._raise_failure(paths)
                 time.sleep(0.01)
             results.append(torch.load(path, weights_only=False)[0])
