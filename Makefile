@@ -21,7 +21,7 @@ SHELL := bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test test-quick test-main test-types test-oldest check lint types imports doctests format bench bench-check wheel clean
+.PHONY: help demo test test-quick test-main test-types test-oldest check lint types imports doctests docs format bench bench-check wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -43,6 +43,9 @@ bench: $(VENV)/.stamp-bench ## measure speed and memory on the CPU, a quarter of
 
 bench-check: $(VENV)/.stamp-bench ## do the measured ratios still hold? minutes; fails where one got worse
 	$(BIN)/python -m benchmarks --check
+
+docs: $(VENV)/.stamp-docs ## build the site into docs/_build/html (minutes); warnings are errors
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -b html -W --keep-going -q docs docs/_build/html
 
 format: $(VENV)/.stamp-dev ## rewrite the code in the project's format
 	$(BIN)/ruff check --fix .
@@ -120,7 +123,7 @@ $(VENV)/.stamp-torch: constraints.txt | $(VENV)/.stamp-python
 	$(PIP) -c constraints.txt "$$(grep '^torch==' constraints.txt)"
 	touch $@
 
-$(VENV)/.stamp-train $(VENV)/.stamp-test $(VENV)/.stamp-dev: $(VENV)/.stamp-%: pyproject.toml $(VENV)/.stamp-torch
+$(VENV)/.stamp-train $(VENV)/.stamp-test $(VENV)/.stamp-dev $(VENV)/.stamp-docs: $(VENV)/.stamp-%: pyproject.toml $(VENV)/.stamp-torch
 	$(PIP) -c constraints.txt -e '.[$*]'
 	touch $@
 

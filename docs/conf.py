@@ -1,0 +1,87 @@
+"""Settings of the site: ``make docs`` builds it into ``docs/_build/html``, without a network."""
+
+import sys
+from pathlib import Path
+
+DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS / "_extensions"))
+
+import mmdisentangle  # noqa: E402
+
+project = "mmdisentangle"
+author = "The mmdisentangle authors"
+copyright = author
+version = release = mmdisentangle.__version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
+    "sphinxcontrib.bibtex",
+    "components",
+    "offline_mathjax",
+    "public_names",
+]
+root_doc = "index"
+exclude_patterns = ["_build", "**/_*"]
+templates_path = ["_templates"]
+nitpicky = True
+default_role = "name"
+
+myst_enable_extensions = ["dollarmath", "colon_fence", "deflist", "attrs_inline"]
+myst_heading_anchors = 3
+myst_links_external_new_tab = False
+
+autosummary_generate = True
+autosummary_ignore_module_all = False
+autosummary_imported_members = True
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_rtype = False
+napoleon_custom_sections = [("Shape", "returns_style"), "Numerics", "Deviations"]
+maximum_signature_line_length = 100
+python_display_short_literal_types = True
+python_use_unqualified_type_names = True
+toc_object_entries = False
+
+bibtex_bibfiles = ["references.bib"]
+bibtex_default_style = "plain"
+bibtex_reference_style = "author_year"
+
+sphinx_gallery_conf = {
+    "examples_dirs": ["../examples"],
+    "gallery_dirs": ["gallery"],
+    "filename_pattern": r"/plot_",
+    "ignore_pattern": r"/(?!plot_)[^/]*\.py$",
+    "within_subsection_order": "FileNameSortKey",
+    "backreferences_dir": "gallery/uses",
+    "doc_module": ("mmdisentangle",),
+    "remove_config_comments": True,
+    "show_memory": False,
+    "show_signature": False,
+    "download_all_examples": False,
+    "min_reported_time": 0,
+    "image_scrapers": ("matplotlib",),
+    "reset_modules": ("matplotlib", "gallery_seed.reset"),
+    "abort_on_example_error": True,
+}
+
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+copybutton_only_copy_prompt_lines = True
+
+html_theme = "furo"
+html_title = "mmdisentangle"
+html_static_path = ["_static"]
+html_copy_source = False
+html_show_sourcelink = False
