@@ -6,6 +6,8 @@ from pathlib import Path
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS / "_extensions"))
 
+from foreign_names import inventories  # noqa: E402
+
 import mmdisentangle  # noqa: E402
 
 project = "mmdisentangle"
@@ -25,6 +27,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "sphinxcontrib.bibtex",
     "components",
+    "foreign_names",
     "offline_mathjax",
     "public_names",
 ]
@@ -32,7 +35,18 @@ root_doc = "index"
 exclude_patterns = ["_build", "**/_*"]
 templates_path = ["_templates"]
 nitpicky = True
+nitpick_ignore_regex = [
+    # Shapes such as Float[Tensor, "B T D"] are read as they stand, and literals are no names.
+    ("py:class", r"jaxtyping\..*"),
+    ("py:class", r"'.*'"),
+    # Type variables, and what only the library's own trainer hands over.
+    ("py:class", r".*\.(Data|OfGraph|Leaf|ShareSampler)"),
+    ("py:class", r"dict\[str|rich\.console\.Console"),
+    # Parts of numpy's ArrayLike.
+    ("py:class", r"numpy\._typing\..*"),
+]
 default_role = "name"
+intersphinx_mapping = inventories(DOCS / "_build" / "inventories")
 
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist", "attrs_inline"]
 myst_heading_anchors = 3
@@ -47,6 +61,7 @@ autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True
 napoleon_use_rtype = False
 napoleon_custom_sections = [("Shape", "returns_style"), "Numerics", "Deviations"]
 maximum_signature_line_length = 100
@@ -74,6 +89,7 @@ sphinx_gallery_conf = {
     "image_scrapers": ("matplotlib",),
     "reset_modules": ("matplotlib", "gallery_seed.reset"),
     "abort_on_example_error": True,
+    "write_computation_times": False,
 }
 
 copybutton_prompt_text = r">>> |\.\.\. |\$ "

@@ -1,4 +1,4 @@
-"""The role of single backticks in docstrings: a public name, wherever in the package it lives."""
+"""How docstrings become pages: single backticks name a public part, wherever in the package it lives."""
 
 from typing import Any
 
@@ -18,6 +18,12 @@ class NameRole(PyXRefRole):
         return title, target
 
 
+def skip_member(app: Any, what: str, name: str, member: Any, skip: bool, options: Any) -> bool | None:
+    """Leave the fields of named tuples to the docstring of the class."""
+    return True if type(member).__name__ == "_tuplegetter" else None
+
+
 def setup(app: Any) -> dict[str, Any]:
     app.add_role("name", NameRole())
+    app.connect("autodoc-skip-member", skip_member)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -148,7 +148,7 @@ class LeakageReport:
         dependence: between blocks of codes.
         health: of every block.
         use: of each part for the task; empty without a target.
-        change: part and modality to the relative change between neighbouring frames, see `Codes`.
+        change: part and modality to the relative change between neighbouring frames.
         adversaries: name of a discriminator to what `training.DiscriminatorMonitor` logged of it in the last epoch.
     """
 
@@ -170,12 +170,12 @@ class LeakageReport:
 
     @property
     def modality_leakage(self) -> float:
-        """How well the modality is told from shared codes, normalised: 0 is chance, 1 perfect."""
+        """Say how well the modality is told from shared codes: 0 is chance, 1 perfect."""
         return self._normalized("modality", "shared")
 
     @property
     def modality_in_private(self) -> float:
-        """How well the modality is told from private codes, normalised."""
+        """Say how well the modality is told from private codes: 0 is chance, 1 perfect."""
         return self._normalized("modality", "private")
 
     def _normalized(self, question: str, source: str) -> float:

@@ -18,7 +18,7 @@ from mmdisentangle.data.lazy import LazySamples
 from mmdisentangle.data.standardize import Standardizer
 from mmdisentangle.evaluation.constant import constant_scores
 from mmdisentangle.evaluation.prediction import predict
-from mmdisentangle.evaluation.robustness_result import Point, RobustnessCurve
+from mmdisentangle.evaluation.robustness_result import RobustnessCurve, RobustnessPoint
 
 DROP_RATES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 NOISE_LEVELS = (0.0, 0.5, 1.0, 2.0)
@@ -112,7 +112,7 @@ def robustness_curve(
         names = scored[0][0]
         columns = {name: [values[name] for values, _ in scored] for name in names}
         points.append(
-            Point(
+            RobustnessPoint(
                 kind,
                 modality,
                 float(level),

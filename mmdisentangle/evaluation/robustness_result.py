@@ -12,7 +12,7 @@ from mmdisentangle.data.degradation import EVERY
 
 
 @dataclass(frozen=True)
-class Point:
+class RobustnessPoint:
     """Scores at one level of one kind of damage.
 
     Args:
@@ -45,7 +45,7 @@ class RobustnessCurve:
         samples: number of samples.
     """
 
-    points: tuple[Point, ...]
+    points: tuple[RobustnessPoint, ...]
     constant: dict[str, float]
     samples: int
 
@@ -54,7 +54,7 @@ class RobustnessCurve:
         """Names of the scores."""
         return tuple(self.points[0].mean)
 
-    def curve(self, kind: str, modality: str) -> list[Point]:
+    def curve(self, kind: str, modality: str) -> list[RobustnessPoint]:
         """Return the points of one curve, by rising level."""
         return [point for point in self.points if (point.kind, point.modality) == (kind, modality)]
 

@@ -72,7 +72,7 @@ def cosine_margin_loss(
 
     Deviations:
         The released RTIL code calls the loss angular and adds ``0.01 * ||prototypes||^2`` to it; that penalty belongs
-        to the module that owns the prototypes (`mmdisentangle.ModalityDiscriminator`).
+        to the module that owns the prototypes (`ModalityDiscriminator`).
 
     Example:
         >>> features, prototypes = torch.tensor([[1.0, 0.0]]), torch.eye(2)

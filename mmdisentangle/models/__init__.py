@@ -6,8 +6,10 @@ from mmdisentangle.models._late_fusion_settings import LateFusionSettings
 from mmdisentangle.models._mea_settings import MEASettings
 from mmdisentangle.models._misa_settings import MISASettings
 from mmdisentangle.models._mult_settings import MulTSettings
+from mmdisentangle.models._multimodal import MultimodalModel
 from mmdisentangle.models._registry import create_model, list_models, load_pretrained
 from mmdisentangle.models._rtil_settings import RTILSettings
+from mmdisentangle.models._settings import ModelSettings
 from mmdisentangle.models.early_fusion import EarlyFusion, EarlyFusionObjective, EarlyFusionOutput
 from mmdisentangle.models.late_fusion import LateFusion, LateFusionObjective, LateFusionOutput
 from mmdisentangle.models.mea import MEA, MEAObjective, MEAOutput
@@ -33,10 +35,12 @@ __all__ = [
     "MISAObjective",
     "MISAOutput",
     "MISASettings",
+    "ModelSettings",
     "MulT",
     "MulTObjective",
     "MulTOutput",
     "MulTSettings",
+    "MultimodalModel",
     "RTILObjective",
     "RTILOutput",
     "RTILSettings",

@@ -72,7 +72,7 @@ class Streams:
 
     Args:
         name: keyword of the argument.
-        widths: number of features of every modality. The names are replaced in some checks, so `Case.build` is handed
+        widths: number of features of every modality. The names are replaced in some checks, so ``Case.build`` is handed
             the names to use.
         masks: keyword of the mapping of masks ``[B, T_m]``.
         present: keyword of the mapping ``[B]`` that says which samples have the modality.

@@ -15,11 +15,11 @@ def check_contract(case: Case, *, only: Collection[str] | None = None, skip: Col
     Args:
         case: what to check.
         only: names of the checks to run; all that apply where None.
-        skip: names of checks not to run this time. Unlike `Case.exempt` it says nothing about the case.
+        skip: names of checks not to run this time. Unlike ``Case.exempt`` it says nothing about the case.
 
     Raises:
         AssertionError: one line for every check that failed.
-        UnknownNameError: a name is not in `CHECKS`.
+        UnknownNameError: a name is not in ``CHECKS``.
 
     Example:
         >>> import torch

@@ -14,7 +14,7 @@ class Check:
     """One named demand of the contract.
 
     Args:
-        name: what `Case.exempt`, ``only`` and ``skip`` call it.
+        name: what ``Case.exempt``, ``only`` and ``skip`` call it.
         function: raises where the case does not meet the demand.
         applies: whether the demand means anything for a case.
         compiles: whether it uses ``torch.compile`` or ``torch.export``, and so takes seconds.

@@ -17,17 +17,20 @@ if TYPE_CHECKING:
         load_config,
         save_config,
     )
+    from mmdisentangle.training.cost import Cost
     from mmdisentangle.training.fitting import Result, fit
     from mmdisentangle.training.module import DisentanglementModule
     from mmdisentangle.training.monitor import DiscriminatorMonitor
-    from mmdisentangle.training.runs import RunFolder
+    from mmdisentangle.training.runs import FinishedRun, RunFolder
     from mmdisentangle.training.schedules import create_schedule, list_schedules, with_warmup
 
 __all__ = [
     "Config",
+    "Cost",
     "DataConfig",
     "DiscriminatorMonitor",
     "DisentanglementModule",
+    "FinishedRun",
     "OptimConfig",
     "Result",
     "ReversalConfig",
@@ -44,6 +47,7 @@ __all__ = [
 
 _HOMES = {
     "callbacks": ("ReversalSchedule",),
+    "cost": ("Cost",),
     "config": (
         "Config",
         "DataConfig",
@@ -56,11 +60,11 @@ _HOMES = {
     "fitting": ("Result", "fit"),
     "module": ("DisentanglementModule",),
     "monitor": ("DiscriminatorMonitor",),
-    "runs": ("RunFolder",),
+    "runs": ("FinishedRun", "RunFolder"),
     "schedules": ("create_schedule", "list_schedules", "with_warmup"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-_THIRD_PARTY = {"fitting": "lightning", "callbacks": "lightning", "module": "lightning", "monitor": "lightning"}
+_THIRD_PARTY = dict.fromkeys(("callbacks", "cost", "fitting", "module", "monitor"), "lightning")
 
 
 def __getattr__(name: str) -> Any:

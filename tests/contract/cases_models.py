@@ -186,6 +186,8 @@ NO_CASE = {
     "models.MEASettings": "the settings of MEA",
     "models.RTILObjective": "the result of RTIL.objective",
     "models.RTILOutput": "the result of RTIL",
+    "models.ModelSettings": "the settings that all models have",
+    "models.MultimodalModel": "the base class of all models",
     "models.RTILSettings": "the settings of RTIL",
     "models.create_model": "builds the models",
     "models.export_onnx": "writes a model to a file",

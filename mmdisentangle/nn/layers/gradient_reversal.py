@@ -14,8 +14,7 @@ class GradientReversal(nn.Module):
     .. math:: y = x, \qquad \frac{\partial y}{\partial x} := -\lambda I
 
     The strength is a persistent 0-dim buffer: it is saved, moved and resumed with the model, and a schedule that
-    changes it does not recompile anything. Schedules are pure functions of progress
-    (`mmdisentangle.training.schedules`).
+    changes it does not recompile anything. Schedules are pure functions of progress (`list_schedules`).
 
     Args:
         strength: initial strength; 0 cuts the gradient.

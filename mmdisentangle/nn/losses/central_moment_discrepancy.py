@@ -22,7 +22,7 @@ class CentralMomentDiscrepancy(nn.Module):
 
     .. math:: \frac{\|E x - E y\|_2}{b - a} + \sum_{k=2}^{K} \frac{\|E (x - E x)^k - E (y - E y)^k\|_2}{|b - a|^k}
 
-    Call it on two sets, or `pairwise` on a mapping of modalities, which computes each modality's moments once.
+    Call it on two sets, or ``pairwise`` on a mapping of modalities, which computes each modality's moments once.
 
     Args:
         num_moments: highest order K.

@@ -66,7 +66,7 @@ class _CLUB(Estimator, ABC):
     def learning_loss(self, x: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor:
         """Mean negative log-likelihood of y given x in nats, both detached.
 
-        `forward` has its gradient already; call it to report the fit, or for more steps of an optimizer of its own.
+        ``forward`` has its gradient already; call it to report the fit, or for more steps of an optimizer of its own.
         """
 
     @abstractmethod
@@ -165,7 +165,7 @@ class CLUB(_CLUB):
         return mean, self.log_variance_limit * torch.tanh(raw / self.log_variance_limit)
 
     def learning_loss(self, x: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Mean negative log-likelihood of y given x in nats, both detached; `forward` has its gradient already."""
+        """Mean negative log-likelihood of y given x in nats, both detached; ``forward`` has its gradient already."""
         x, y = self._checked(x.detach(), y.detach(), mask)
         return self._averaged(-gaussian_log_likelihood(*self.conditional(x), y, mask=mask), mask, x.shape[0])
 
@@ -234,7 +234,7 @@ class CLUBCategorical(_CLUB):
         self.num_classes = num_classes
 
     def learning_loss(self, x: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Mean cross-entropy of y given x in nats, both detached; `forward` has its gradient already."""
+        """Mean cross-entropy of y given x in nats, both detached; ``forward`` has its gradient already."""
         x, classes = self._checked(x.detach(), y.detach(), mask)
         terms = -(classes * self.network(x).log_softmax(-1)).sum(-1)
         loss = reduce_terms(zero_where_invalid(terms, mask), mask, "mean")

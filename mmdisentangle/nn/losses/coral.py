@@ -12,7 +12,7 @@ class CORALLoss(TwoSetLoss):
 
     .. math:: L = \frac{1}{4 D^2} \| C_x - C_y \|_F^2
 
-    Call it on two sets, or `pairwise` on a mapping of modalities.
+    Call it on two sets, or ``pairwise`` on a mapping of modalities.
 
     Args:
         gather: take the covariances over the samples of all processes.

@@ -13,7 +13,7 @@ class GaussianWassersteinLoss(TwoSetLoss):
 
     .. math:: W_2^2 = |\mu_x - \mu_y|^2 + \mathrm{tr} \bigl( C_x + C_y - 2 (C_x^{1/2} C_y C_x^{1/2})^{1/2} \bigr)
 
-    Call it on two sets, or `pairwise` on a mapping of modalities.
+    Call it on two sets, or ``pairwise`` on a mapping of modalities.
 
     Args:
         diagonal: compare means and standard deviations of every feature only.

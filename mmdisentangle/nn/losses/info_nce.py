@@ -20,7 +20,7 @@ class InfoNCELoss(nn.Module):
 
     .. math:: L_i = -\log \frac{e^{s(x_i, y_i)}}{\sum_j e^{s(x_i, y_j)}}
 
-    Call it on two modalities, or `pairwise` on a mapping of any number of them.
+    Call it on two modalities, or ``pairwise`` on a mapping of any number of them.
 
     Args:
         temperature: divides the scores.

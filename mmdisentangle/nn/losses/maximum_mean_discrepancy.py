@@ -15,7 +15,7 @@ class MaximumMeanDiscrepancy(TwoSetLoss):
 
     .. math:: \mathrm{MMD}^2 = \overline{k(x, x')} + \overline{k(y, y')} - 2 \, \overline{k(x, y)}
 
-    Call it on two sets, or `pairwise` on a mapping of modalities.
+    Call it on two sets, or ``pairwise`` on a mapping of modalities.
 
     Args:
         bandwidths: of the Gaussian kernels; where None, the median distance of the two sets times 1/4, 1/2, 1, 2, 4.

@@ -34,7 +34,7 @@ class ReconstructionLoss(nn.Module):
 
     Deviations:
         The released RTIL code compares the reconstruction of the time-averaged code with every frame; that form is a
-        setting of the model (`reconstruction="pooled"`), not of this loss.
+        setting of the model (``reconstruction="pooled"``), not of this loss.
 
     Example:
         >>> x = {"text": torch.ones(1, 2, 3)}
