@@ -43,7 +43,7 @@ class ProbePair:
 
     @property
     def best(self) -> ProbeScore:
-        """The probe that reads more: what is hidden from a linear map is not gone."""
+        """The probe that reads more, what is hidden from a linear map is not gone."""
         return max((self.linear, self.nonlinear), key=lambda score: score.score)
 
     @property
@@ -170,12 +170,12 @@ class LeakageReport:
 
     @property
     def modality_leakage(self) -> float:
-        """Say how well the modality is told from shared codes: 0 is chance, 1 perfect."""
+        """How well the modality is told from shared codes, where 0 is chance and 1 perfect."""
         return self._normalized("modality", "shared")
 
     @property
     def modality_in_private(self) -> float:
-        """Say how well the modality is told from private codes: 0 is chance, 1 perfect."""
+        """How well the modality is told from private codes, where 0 is chance and 1 perfect."""
         return self._normalized("modality", "private")
 
     def _normalized(self, question: str, source: str) -> float:
