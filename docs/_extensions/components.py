@@ -88,6 +88,24 @@ class Parts(FromCode):
             yield ""
 
 
+class Overview(SphinxDirective):
+    """A table of stems, one a line: the page, its names, and what the first of them says of itself."""
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        lines = ["| | | |", "|---|---|---|"]
+        for stem in filter(None, map(str.strip, self.content)):
+            values = dict(names_of(stem))
+            if not values:
+                raise self.error(f"no public name has the stem {stem}")
+            main = [name for name, value in values.items() if "Output" not in name]
+            roles = (f"{{py:obj}}`{name.rsplit('.', 1)[-1]} <{name}>`" for name in main)
+            said = (inspect.getdoc(values[main[-1]]) or "").splitlines()[0]
+            lines.append(f"| [{stem.replace('_', ' ')}]({stem}.md) | {', '.join(roles)} | {said} |")
+        return self.parse_text_to_nodes("\n".join(lines))
+
+
 class Cost(FromCode):
     def lines(self, stem: str) -> Iterator[str]:
         for path in plots_of(stem):
@@ -99,6 +117,6 @@ class Cost(FromCode):
 
 
 def setup(app: Any) -> dict[str, Any]:
-    for name, directive in {"formula": Formula, "parts": Parts, "cost": Cost}.items():
+    for name, directive in {"formula": Formula, "parts": Parts, "cost": Cost, "overview": Overview}.items():
         app.add_directive(name, directive)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
