@@ -1,6 +1,6 @@
 """Draw the pictures of the components' pages: ``python docs/draw_pictures.py [stem ...]``, all without a stem.
 
-``docs/pictures/<stem>.py`` has one function ``draw(figure)``; its picture becomes ``docs/components/pictures/<stem>.svg``.
+``docs/pictures/<stem>.py`` has one function ``draw(figure)``, drawn into ``docs/components/pictures/<stem>.svg``.
 A stem ``method_<name>`` is the diagram of a method: ``docs/methods/pictures/<name>.svg``.
 """
 
