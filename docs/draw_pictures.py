@@ -30,6 +30,7 @@ STYLE = {
     "legend.frameon": False,
     "lines.linewidth": 1.8,
     "path.simplify": True,
+    "savefig.dpi": 150,
     "savefig.facecolor": "white",
     "xtick.labelsize": 9,
     "ytick.labelsize": 9,
