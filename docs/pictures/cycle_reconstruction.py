@@ -27,5 +27,5 @@ def draw(figure: Figure) -> None:
         left.plot(sizes, label=f"relative={relative}", color="#1f5f99" if relative else "#d9822b")
         right.plot(shares, color="#1f5f99" if relative else "#d9822b")
     left.set(title="root mean square of the codes", xlabel="step", ylim=(0, None))
-    right.set(title="error / mean square of the codes", xlabel="step", ylim=(0, 2))
+    right.set(title="relative error", xlabel="step", ylim=(0, 2))
     left.legend()

@@ -23,7 +23,7 @@ def draw(figure: Figure) -> None:
             for n in sizes
         ]
         right.plot(sizes, values, label=label, marker="o", markersize=3)
-    right.set(xscale="log", xlabel="samples", title="independent codes of 16 features", ylim=(-0.08, 1))
+    right.set(xscale="log", xlabel="samples", title="independent, 16 features", ylim=(-0.08, 1))
     right.set_xticks(sizes[::2], [str(size) for size in sizes[::2]])
     right.minorticks_off()
     right.legend()

@@ -12,14 +12,15 @@ def draw(figure: Figure) -> None:
     """Draw where the loss pushes the ring, and its value against the separation of two clouds."""
     cloud = torch.randn(120, 2)
     cloud = (cloud - cloud.mean(0)) @ torch.linalg.inv(torch.linalg.cholesky(cloud.T.cov())).T
-    angle = torch.arange(60) * 2 * math.pi / 60
-    ring = math.sqrt(2 * 59 / 60) * torch.stack((angle.cos(), angle.sin()), 1)
+    angle = torch.arange(30) * 2 * math.pi / 30
+    ring = math.sqrt(2 * 29 / 30) * torch.stack((angle.cos(), angle.sin()), 1)
     ring.requires_grad_()
     value = maximum_mean_discrepancy(ring, cloud)
     value.backward()
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.5))
-    push = -ring.grad / ring.grad.norm(dim=1).max() * 0.5
+    push = -ring.grad / ring.grad.norm(dim=1).max() * 0.8
     left.scatter(*cloud.T, s=7, color="#d9822b", alpha=0.7, rasterized=True)
+    left.scatter(*ring.detach().T, s=7, color="#1f5f99", rasterized=True)
     left.quiver(*ring.detach().T, *push.T, color="#1f5f99", angles="xy", scale_units="xy", scale=1, width=0.008)
     left.set(aspect="equal", xticks=[], yticks=[], xlim=(-2.9, 2.9), ylim=(-2.9, 2.9))
     left.set_title(f"MMD {value:.3f}, CORAL {coral(ring, cloud).abs():.3f}", fontsize=9.5)

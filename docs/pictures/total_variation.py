@@ -24,4 +24,4 @@ def draw(figure: Figure) -> None:
         axis.plot(clean, color="#9dc3e6", linewidth=1, label="without noise")
         axis.plot(code.detach(), color="#1f5f99", label="smoothed")
         axis.set(title=f"order={order}", xlabel="frame")
-        axis.legend(loc="upper left")
+        axis.legend(loc="lower right")
