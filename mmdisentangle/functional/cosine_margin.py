@@ -57,8 +57,8 @@ def cosine_margin_loss(
         else ``[]``.
 
     Returns:
-        Nats; float32 for half-precision input. A row that cannot tell the classes costs ``log(C - 1 + e^{s m})`` up to
-        the cosine spread, more than the ``log C`` of a plain cross-entropy.
+        Nats; float32 for half-precision input. A row with the same cosine to all classes costs
+        ``log(1 + (C - 1) e^{s m})``, more than the ``log C`` of a plain cross-entropy where the margin is positive.
 
     Raises:
         DtypeError: features or prototypes are not floating, target not integer, mask not boolean.

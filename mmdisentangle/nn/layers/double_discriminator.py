@@ -36,7 +36,7 @@ class DoubleDiscriminatorOutput(NamedTuple):
 
 
 class DoubleDiscriminator(nn.Module):
-    r"""Tell modalities apart in exclusive codes, and hide them in agnostic ones, where they show most first of all.
+    r"""Tell modalities apart in exclusive codes, and hide them in agnostic ones, above all where they are in doubt.
 
     .. math:: p = \mathrm{softmax}(W_i h^a_m + b_i), \qquad w_m = 1 - p[m]
 
