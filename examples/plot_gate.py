@@ -3,8 +3,8 @@ What the gate of TextDrivenFusion opens to
 ==========================================
 
 You will see the gate of :py:class:`~mmdisentangle.nn.TextDrivenFusion` open where the shared codes of two modalities
-agree, close where they contradict each other, and stay open for everything as soon as the task does not mind
-contradiction. The gate is given the agreement of the codes; what it does with it, it learns from the task alone.
+agree, close where they have nothing to do with each other, and stay open for everything as soon as the task does not
+mind. The gate is shown both codes; what it makes of their agreement, it learns from the task alone.
 """
 
 import matplotlib.pyplot as plt
@@ -19,9 +19,10 @@ torch.manual_seed(0)
 wanted = torch.randn(WIDTH) / WIDTH**0.5
 
 # %%
-# Codes as an encoder would give them. The shared codes of text and audio either agree, or the audio belongs to another
-# scene, half of the samples each (``agreement`` is the correlation of the two, 1 or 0). The target is something the private
-# code of the audio tells. In the first world it counts only where the audio belongs to the scene; in the second always.
+# Codes as an encoder would give them. The shared codes of text and audio either agree, or the audio belongs to
+# another scene, half of the samples each (``agreement`` is the correlation of the two, 1 or 0). The target is
+# something the private code of the audio tells. In the first world it counts only where the audio belongs to the
+# scene; in the second always.
 
 
 def draw(count, trusting, agreement=None):
@@ -36,8 +37,8 @@ def draw(count, trusting, agreement=None):
 
 
 # %%
-# Text asks, audio answers: ``X = LayerNorm(g A + q)``, with one gate g for every frame of the text. By default a frame of
-# the text compares its shared code with what its own attention brings from the shared code of the audio.
+# Text asks, audio answers: ``X = LayerNorm(g A + q)``, with one gate g for every frame of the text. By default a
+# frame of the text compares its shared code with what its own attention brings from the shared code of the audio.
 
 
 def fit(gate, trusting):
@@ -65,20 +66,20 @@ fitted = {(gate, trusting): fit(gate, trusting) for trusting in (False, True) fo
 
 # %%
 # The mean of the gate over the frames of a sample, and what the model explains of the target. Without a gate
-# (``gate="off"``) the model of the first world cannot see whether the audio belongs to the scene: nothing else in this
-# layer reads shared codes.
+# (``gate="off"``) the model of the first world cannot see whether the audio belongs to the scene: nothing else in
+# this layer reads shared codes.
 numbers = {}
-for (gate, trusting), (_, explained, agreeing, contradicting) in fitted.items():
-    means = float(agreeing.mean()), float(contradicting.mean())
+for (gate, trusting), (_, explained, agreeing, foreign) in fitted.items():
+    means = float(agreeing.mean()), float(foreign.mean())
     numbers[gate, trusting] = (*means, explained)
     world = "always counts" if trusting else "counts where it agrees"
-    print(f"{world:<23} {gate:<5} agreeing {means[0]:.2f}, contradicting {means[1]:.2f}, R^2 {explained:.2f}")
+    print(f"{world:<23} {gate:<5} agreeing {means[0]:.2f}, of another scene {means[1]:.2f}, R^2 {explained:.2f}")
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True, layout="constrained")
 for each, trusting in zip(axes, (False, True), strict=True):
-    _, _, agreeing, contradicting = fitted["hard", trusting]
+    _, _, agreeing, foreign = fitted["hard", trusting]
     bins = torch.linspace(0, 1, FRAMES + 2) * (FRAMES + 1) / FRAMES - 0.5 / FRAMES
-    each.hist([agreeing, contradicting], bins, color=[BLUE, ORANGE], label=["audio agrees", "audio contradicts"])
+    each.hist([agreeing, foreign], bins, color=[BLUE, ORANGE], label=["audio agrees", "audio of another scene"])
     each.set_xlabel("share of the frames whose gate is open")
     each.set_title("audio always counts" if trusting else "audio counts where it agrees")
 axes[0].set_ylabel("samples")
@@ -86,8 +87,8 @@ axes[0].legend(frameon=False)
 plt.show()
 
 # %%
-# Between the two extremes, which is all that training has shown: the gate against the correlation of the shared codes.
-# The soft gate takes intermediate values itself; the hard one is 0 or 1 in every frame, and opens in more of them.
+# Training has shown correlations of 0 and 1 alone. The gate against all others: the soft one takes intermediate
+# values itself; the hard one is 0 or 1 in every frame, and opens in more of them.
 levels = torch.linspace(-1, 1, 11)
 figure, axes = plt.subplots(figsize=(6, 3.2), layout="constrained")
 curves = {}
@@ -104,9 +105,9 @@ axes.legend(frameon=False)
 plt.show()
 
 # %%
-# **To take away.** The gate is a learned answer to one question: does letting this modality in help the task, given how
-# the two shared codes relate? Where contradiction makes a modality useless, the gate becomes a detector of contradiction
-# and earns the difference between the rows "hard" and "off". Where the modality is useful either way, the gate stays open,
-# and a closed gate would be a loss. So read gates as what the task wanted, not as a measurement of agreement; for that,
-# compare the shared codes themselves. A soft gate that hovers about one half, as in the second world, is not undecided: a
-# constant factor changes little in front of a LayerNorm.
+# **To take away.** The gate is a learned answer to one question: does letting this modality in help the task, given
+# how the two shared codes relate? Where disagreement makes a modality useless, the gate becomes a detector of
+# disagreement and earns the difference between the rows "hard" and "off". Where the modality is useful either way,
+# the gate stays open, and a closed gate would be a loss. So read gates as what the task wanted, not as a measurement
+# of agreement; for that, compare the shared codes themselves. A soft gate that hovers about one half, as in the
+# second world, is not undecided: a constant factor changes little in front of a LayerNorm.

@@ -3,8 +3,8 @@ Smoothing the code of a noisy sensor
 ====================================
 
 You will see the code of a noisy sensor become smooth as the weight of
-:py:class:`~mmdisentangle.nn.TemporalInvariantLoss` rises, how far the decoded signal comes to the true one, and what is
-lost when the weight is too large: first whatever is short.
+:py:class:`~mmdisentangle.nn.TemporalInvariantLoss` rises, how far the decoded signal comes to the true one, and what
+is lost when the weight is too large: first whatever is short.
 """
 
 import matplotlib.pyplot as plt
@@ -37,17 +37,15 @@ clean = {split: state @ mixing for split, state in states.items()}
 sensor = {split: x + torch.randn_like(x) for split, x in clean.items()}
 
 # %%
-# The encoder sees 17 frames at a time, so that it can average; an encoder of single frames could only leave channels out.
-# The loss looks at the softmax of the code, and a code that shrinks lowers it without becoming any smoother, if the
-# decoder is free to enlarge it again. Noise on the code makes shrinking cost something: here a fifth of the range of the
-# sigmoid. The prediction of the decoder is then the best guess through that noise.
+# The encoder sees 17 frames at a time, so that it can average; an encoder of single frames could only leave channels
+# out. The loss looks at the softmax of the code, and a code that shrinks lowers it without becoming any smoother, if
+# the decoder is free to enlarge it again. Noise on the code makes shrinking cost something: here a fifth of the range
+# of the sigmoid. The prediction of the decoder is then the best guess through that noise.
 
 
 class Encoder(nn.Sequential):
     def __init__(self):
-        super().__init__(
-            nn.Conv1d(6, 16, 9, padding=4), nn.GELU(), nn.Conv1d(16, 8, 9, padding=4), nn.Sigmoid()
-        )
+        super().__init__(nn.Conv1d(6, 16, 9, padding=4), nn.GELU(), nn.Conv1d(16, 8, 9, padding=4), nn.Sigmoid())
 
     def forward(self, x):
         return super().forward(x.transpose(1, 2)).transpose(1, 2)
@@ -74,8 +72,8 @@ def fit(weight):
 fitted = {weight: fit(weight) for weight in (0, 10, 30, 100, 300, 1000, 3000)}
 
 # %%
-# What each weight does to one recording. On the left the three features of the code that vary most, as deviations from
-# their means; on the right one channel of the sensor, and what the decoder makes of the code.
+# What each weight does to one recording. On the left the three features of the code that vary most, as deviations
+# from their means; on the right one channel of the sensor, and what the decoder makes of the code.
 shown = {"no temporal term": 0, "weight 300": 300, "weight 3000: too much": 3000}
 figure, axes = plt.subplots(3, 2, figsize=(9, 6), sharex=True, sharey="col", layout="constrained")
 channel = int(mixing[2].abs().argmax())
@@ -98,9 +96,10 @@ for each in axes[-1]:
 plt.show()
 
 # %%
-# In numbers, on recordings that were not trained on: the loss; the relative step of the code (mean squared difference of
-# neighbours over twice the variance: 0 is constant, 1 is white noise); the squared error against what the sensor wrote and
-# against the clean signal; and the share of the variance of slow state and of events that the decoded signal explains.
+# In numbers, on recordings that were not trained on: the loss; the relative step of the code (mean squared difference
+# of neighbours over twice the variance: 0 is constant, 1 is white noise); the squared error against what the sensor
+# wrote and against the clean signal; and the share of the variance of slow state and of events that the decoded
+# signal explains.
 
 
 def explained(guess, truth):
@@ -135,9 +134,9 @@ right.set_title("explained share of ...")
 plt.show()
 
 # %%
-# **To take away.** The error against the sensor only rises with the weight: judged by reconstruction alone the term does
-# harm. The error against the clean signal falls, then rises: in between the code has left out noise rather than signal.
-# Past that point the events go first, since a code that does not jump cannot show them, while the slow state survives. So
-# choose the weight by what the code is for (a probe or the task), not by the two losses. And do not use the term where what
-# matters happens within a frame or two. The loss falls by far more than the relative step does: compare steps, not losses,
-# between codes of different scales.
+# **To take away.** The error against the sensor only rises with the weight: judged by reconstruction alone the term
+# does harm. The error against the clean signal falls, then rises: in between the code has left out noise rather than
+# signal. Past that point the events go first, since a code that does not jump cannot show them, while the slow state
+# survives. So choose the weight by what the code is for (a probe or the task), not by the two losses. And do not use
+# the term where what matters happens within a frame or two. The loss falls by far more than the relative step does:
+# compare steps, not losses, between codes of different scales.
