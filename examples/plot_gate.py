@@ -14,7 +14,7 @@ from torch import nn
 from mmdisentangle.nn import TextDrivenFusion
 
 BLUE, ORANGE = "#1f5f99", "#d9822b"
-WIDTH, FRAMES = 16, 8
+WIDTH, FRAMES = 16, 6
 torch.manual_seed(0)
 wanted = torch.randn(WIDTH) / WIDTH**0.5
 
@@ -48,8 +48,8 @@ def fit(gate, trusting):
     )
     head = nn.Sequential(nn.Linear(WIDTH, 32), nn.ReLU(), nn.Linear(32, 1))
     optimizer = torch.optim.Adam([*fusion.parameters(), *head.parameters()], lr=0.003)
-    for _ in range(350):
-        private, shared, target, _ = draw(128, trusting)
+    for _ in range(300):
+        private, shared, target, _ = draw(96, trusting)
         error = (head(fusion(private, shared).sequence.mean(1)) - target).square().mean()
         optimizer.zero_grad()
         error.backward()
@@ -62,7 +62,8 @@ def fit(gate, trusting):
     return fusion, float(explained), gates[agreement == 1], gates[agreement == 0]
 
 
-fitted = {(gate, trusting): fit(gate, trusting) for trusting in (False, True) for gate in ("hard", "soft", "off")}
+SETTINGS = [("hard", False), ("soft", False), ("off", False), ("hard", True), ("soft", True)]
+fitted = {setting: fit(*setting) for setting in SETTINGS}
 
 # %%
 # The mean of the gate over the frames of a sample, and what the model explains of the target. Without a gate

@@ -121,7 +121,7 @@ points = dict.fromkeys(NAMES, grid.flatten(0, 1))
 for each, (title, (codes, discriminator)) in zip(axes, fitted.items(), strict=True):
     with torch.no_grad():
         video = discriminator(points)[2][0].sigmoid().reshape(grid.shape[:2])
-    each.imshow(video, extent=(-1.6, 4.4, -3, 3), origin="lower", cmap=FIELD, vmin=0, vmax=1, alpha=0.5)
+    each.imshow(video.numpy(), extent=(-1.6, 4.4, -3, 3), origin="lower", cmap=FIELD, vmin=0, vmax=1, alpha=0.5)
     for name, colour in zip(NAMES, (ORANGE, BLUE), strict=True):
         each.scatter(*codes[name].T, s=3, color=colour, label=name)
     each.set_title(title, fontsize=11)

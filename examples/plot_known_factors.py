@@ -112,7 +112,7 @@ for each, (terms, codes) in zip(axes, fitted.items(), strict=True):
         (factor, code): readable(codes[code], values) for factor, values in factors.items() for code in codes
     }
     values = torch.tensor(list(table.values())).reshape(len(factors), len(codes))
-    image = each.imshow(values, vmin=0, vmax=1, cmap="Blues", aspect="auto")
+    image = each.imshow(values.numpy(), vmin=0, vmax=1, cmap="Blues", aspect="auto")
     for row, line in enumerate(values.tolist()):
         for column, value in enumerate(line):
             colour = "white" if value > 0.6 else "black"

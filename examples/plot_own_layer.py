@@ -4,7 +4,7 @@ Your own layer through the contract suite
 
 You will see a mean over time, written in four ways, go through the checks of :py:mod:`mmdisentangle.testing`: as one
 writes it first, after two repairs of which each mends one thing, and as it has to be. The faults of the first three
-show in no training curve.
+stay unseen until the data bring them out.
 """
 
 import matplotlib.pyplot as plt
