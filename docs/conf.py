@@ -99,5 +99,6 @@ copybutton_only_copy_prompt_lines = True
 html_theme = "furo"
 html_title = "mmdisentangle"
 html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False

@@ -43,9 +43,16 @@ def stems() -> list[str]:
 
 
 def formulas_of(stem: str) -> list[str]:
-    """Blocks ``.. math::`` of the docstrings, each once."""
-    found = (block for _, value in names_of(stem) for block in FORMULA.findall(f"{inspect.getdoc(value)}\n"))
-    return list(dict.fromkeys(block.strip() for block in found))
+    """Blocks ``.. math::`` of the docstrings of the functions, or of the modules where no function has one."""
+    of_functions, of_classes = (
+        [block.strip() for _, value in names_of(stem) if inspect.isclass(value) is wanted for block in blocks_of(value)]
+        for wanted in (False, True)
+    )
+    return list(dict.fromkeys(of_functions or of_classes))
+
+
+def blocks_of(value: Any) -> list[str]:
+    return FORMULA.findall(f"{inspect.getdoc(value)}\n")
 
 
 def plots_of(stem: str) -> list[Path]:
