@@ -107,11 +107,9 @@ class RTIL(MultimodalModel):
 
     Deviations:
         The defaults correct the released code; ``published=True`` restores it. Numbers of the documentation's table,
-        and their
-        settings: 1 ``gate``, 2 ``share_gate_head``, 3 ``reverse_private``, 4 ``reconstruction``, 5
-            ``temporal_modalities`` and
-        ``temporal_aggregation``, 6 ``honour_masks``. Never restored: 7 NaN where moments coincide, 8 loops, 9 unused
-        parameters.
+        and their settings: 1 ``gate``, 2 ``share_gate_head``, 3 ``reverse_private``, 4 ``reconstruction``, 5
+        ``temporal_modalities`` and ``temporal_aggregation``, 6 ``honour_masks``. Never restored: 7 NaN where moments
+        coincide, 8 loops, 9 unused parameters.
 
     Example:
         >>> model = RTIL({"text": 16, "audio": 4}, num_outputs=1, hidden_features=8)
