@@ -9,7 +9,9 @@ from mmdisentangle._core.errors import DtypeError
 
 
 def lengths_to_mask(lengths: Int[Tensor, " B"], max_length: int | None = None) -> Bool[Tensor, "B T"]:
-    """Build the mask of right-padded sequences from their lengths.
+    r"""Build the mask of right-padded sequences from their lengths.
+
+    .. math:: \mathrm{mask}_{bt} = [\, t < n_b \,], \qquad t = 0, \dots, T - 1
 
     Args:
         lengths: number of real frames of each sample.
@@ -96,7 +98,9 @@ def mask_to_key_padding_mask(mask: Bool[Tensor, "B T"]) -> Bool[Tensor, "B T"]:
 
 
 def frame_positions(mask: Bool[Tensor, "B T"]) -> Int[Tensor, "B T"]:
-    """Number the real frames of each sample 0, 1, 2, ..., on whichever side the padding stands; padding gets 0.
+    r"""Number the real frames of each sample 0, 1, 2, ..., on whichever side the padding stands; padding gets 0.
+
+    .. math:: p_{bt} = \mathrm{mask}_{bt}\, \Big( \sum_{s \le t} \mathrm{mask}_{bs} - 1 \Big)
 
     Example:
         >>> frame_positions(torch.tensor([[False, True, True], [True, True, False]]))

@@ -10,7 +10,9 @@ from mmdisentangle._core.numerics import at_least_float32, zero_where_invalid
 
 
 def masked_mean(x: Float[Tensor, "..."], mask: Bool[Tensor, "..."] | None, dim: int = 1) -> Float[Tensor, "..."]:
-    """Mean over axis ``dim`` of the entries whose mask is True.
+    r"""Mean over axis ``dim`` of the entries whose mask is True.
+
+    .. math:: y = \frac{1}{\max(1, |R|)} \sum_{t \in R} x_t, \qquad R = \{ t : \mathrm{mask}_t \}
 
     Use it to pool a sequence of codes over time. The sum runs in float32 at least.
 
@@ -43,7 +45,9 @@ def masked_mean(x: Float[Tensor, "..."], mask: Bool[Tensor, "..."] | None, dim: 
 
 
 def masked_max(x: Float[Tensor, "..."], mask: Bool[Tensor, "..."] | None, dim: int = 1) -> Float[Tensor, "..."]:
-    """Maximum over axis ``dim`` of the entries whose mask is True.
+    r"""Maximum over axis ``dim`` of the entries whose mask is True.
+
+    .. math:: y = \max_{t \in R} x_t, \qquad y = 0 \text{ where } R \text{ is empty}
 
     Use it beside `masked_mean` where one frame out of many decides.
 
@@ -100,7 +104,9 @@ def _check_pooling(where: str, x: Tensor, mask: Tensor | None, dim: int) -> int:
 
 
 def masked_mean_square(x: Float[Tensor, "*batch D"], mask: Bool[Tensor, "*batch"] | None = None) -> Float[Tensor, ""]:
-    """Mean of the squares of all entries whose row is valid; 0 where none is.
+    r"""Mean of the squares of all entries whose row is valid; 0 where none is.
+
+    .. math:: y = \frac{1}{\max(1, |R|)\, D} \sum_{r \in R} \|x_r\|^2
 
     Args:
         x: differences, for instance reconstruction minus target.

@@ -18,9 +18,9 @@ from mmdisentangle.nn.layers.modality_reinforcement import ModalityReinforcement
 class HierarchicalCrossModalAttention(nn.Module):
     r"""Bring every modality what the others know, from the mixture of all down to each one of them.
 
-    .. math:: \mathrm{mixed}_m = \mathrm{MRU}([z_1; \dots; z_M], z_m), \qquad
-              \mathrm{coarse}_m = \mathrm{MRU}([z_o]_{o \ne m}, \mathrm{mixed}_m), \qquad
-              \mathrm{fine}_m = \sum_{o \ne m} \mathrm{MRU}(z_o, \mathrm{coarse}_m)
+    .. math:: \mathrm{mixed}_m &= \mathrm{MRU}([z_1; \dots; z_M], z_m) \\
+              \mathrm{coarse}_m &= \mathrm{MRU}([z_o]_{o \ne m}, \mathrm{mixed}_m) \\
+              \mathrm{fine}_m &= \sum_{o \ne m} \mathrm{MRU}(z_o, \mathrm{coarse}_m)
 
     with sequences joined along time, and a `ModalityReinforcementUnit` of its own for every target, role and layer. The
     result of a layer is the target of the next. Use it for what the modalities have in common.

@@ -26,8 +26,8 @@ class SharedPrivateCodes(NamedTuple):
 class SharedPrivateEncoder(nn.Module):
     r"""Split the features of every modality into a shared and a private code.
 
-    .. math:: z_m = \mathrm{LayerNorm}(\mathrm{ReLU}(W_m x_m + b_m)), \qquad
-              \mathrm{private}_m = \sigma(P_m z_m + p_m), \qquad \mathrm{shared}_m = \sigma(S z_m + s)
+    .. math:: z_m &= \mathrm{LayerNorm}(\mathrm{ReLU}(W_m x_m + b_m)) \\
+              \mathrm{private}_m &= \sigma(P_m z_m + p_m), \qquad \mathrm{shared}_m = \sigma(S z_m + s)
 
     One projection and one private map per modality, one shared map for all. The layer only makes room for the two
     codes; what each holds is decided by the losses: adversary and `CentralMomentDiscrepancy` on shared codes,

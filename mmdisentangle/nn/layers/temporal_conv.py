@@ -14,9 +14,9 @@ from mmdisentangle.nn._dropout import Dropout
 class TemporalConvEncoder(nn.Module):
     r"""Encode every frame with its neighbourhood.
 
-    .. math:: h^0 = \mathrm{Conv}_1(x), \qquad
-              h^{l} = h^{l-1} + \mathrm{Dropout}(\mathrm{Conv}_{2^{l-1}}(\mathrm{GELU}(\mathrm{LayerNorm}(h^{l-1})))),
-              \qquad y = \mathrm{LayerNorm}(h^L)
+    .. math:: h^0 &= \mathrm{Conv}_1(x) \\
+              h^l &= h^{l-1} + \mathrm{Dropout}(\mathrm{Conv}_{2^{l-1}}(\mathrm{GELU}(\mathrm{LayerNorm}(h^{l-1})))) \\
+              y &= \mathrm{LayerNorm}(h^L)
 
     A convolution to the common width, then residual blocks whose dilation doubles: ``num_blocks`` of them see
     ``1 + (kernel_size - 1) * 2^num_blocks`` frames. Good for three-channel sensors as for wide text features. Length

@@ -32,7 +32,11 @@ class TextFeatures(NamedTuple):
 
 
 class TextEncoder(nn.Module):
-    """Encode words by a model of the transformers package, sub-words pooled to words.
+    r"""Encode words by a model of the transformers package, sub-words pooled to words.
+
+    .. math:: y_w = \frac{1}{|S_w|} \sum_{s \in S_w} h_s, \qquad h = \mathrm{LanguageModel}(\text{the window of } w)
+
+    with :math:`S_w` the sub-words of word w (``pooling="mean"``).
 
     Word ``w`` of a text is row ``w`` of the result, whatever the tokenizer makes of it, so that audio or video pooled
     to the same words stays aligned. A text that is longer than the model allows is read in overlapping windows; every

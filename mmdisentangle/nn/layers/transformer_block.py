@@ -21,8 +21,9 @@ class TransformerBlock(nn.Module):
 
     .. math:: y = \mathrm{LayerNorm}(x + \mathrm{SelfAttention}(x)), \qquad \mathrm{LayerNorm}(y + \mathrm{FFN}(y))
 
-    The arithmetic of ``torch.nn.TransformerEncoderLayer(norm_first=False)``, but an all-padded row gives 0 instead of
-    NaN, and training and evaluation run the same code.
+    The arithmetic of ``torch.nn.TransformerEncoderLayer(norm_first=False)``, but padded frames are 0, those of
+    all-padded rows too (torch's layer can give NaN there when it is evaluated without gradients), and training and
+    evaluation run the same code.
 
     Args:
         features: width.
