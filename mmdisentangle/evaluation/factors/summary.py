@@ -39,6 +39,13 @@ class Estimate:
         high: its upper end.
         chance: mean of the score with permuted factors.
         p_value: share of permutations that reach the score; no smaller than 1 / (permutations + 1).
+
+    Example:
+        >>> random = np.random.default_rng(0)
+        >>> factors = random.normal(size=(200, 2))
+        >>> found = factor_metrics(factors + random.normal(size=(200, 2)), factors, predictor="lasso").scores["sap"]
+        >>> [round(number, 2) for number in (found.value, found.low, found.high, found.chance, found.p_value)]
+        [0.53, 0.48, 0.58, 0.0, 0.05]
     """
 
     value: float
@@ -59,6 +66,13 @@ class FactorMetrics:
         mig: likewise.
         sap: likewise.
         modularity: likewise.
+
+    Example:
+        >>> factors = np.random.default_rng(0).normal(size=(200, 2))
+        >>> found = factor_metrics(factors[:, ::-1], factors, predictor="lasso")
+        >>> round(found.scores["mig"].value, 2), found.mig.best_code, found.dci.importance.round(1)
+        (1.0, array([1, 0]), array([[0., 1.],
+               [1., 0.]]))
     """
 
     scores: dict[str, Estimate]
