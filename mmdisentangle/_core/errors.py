@@ -32,7 +32,8 @@ class ShapeError(MMDisentangleError, ValueError):
         >>> hsic(torch.randn(8, 3), torch.randn(6, 3))
         Traceback (most recent call last):
         ...
-        mmdisentangle._core.errors.ShapeError: hsic: x and y must have the same number of samples, got 8 and 6.
+        mmdisentangle._core.errors.ShapeError: hsic: x and y must have the same number of
+        samples, got 8 and 6.
     """
 
 
@@ -44,8 +45,8 @@ class DtypeError(MMDisentangleError, TypeError):
         >>> hsic(torch.arange(8).reshape(4, 2), torch.randn(4, 2))
         Traceback (most recent call last):
         ...
-        mmdisentangle._core.errors.DtypeError: hsic: x must be a floating-point tensor, got torch.int64; convert it
-        with x.float().
+        mmdisentangle._core.errors.DtypeError: hsic: x must be a floating-point tensor, got
+        torch.int64; convert it with x.float().
     """
 
 
@@ -57,8 +58,8 @@ class SettingError(MMDisentangleError, ValueError):
         >>> InfoNCELoss(temperature=-1.0)
         Traceback (most recent call last):
         ...
-        mmdisentangle._core.errors.SettingError: InfoNCELoss: temperature must be a finite number with 0 <
-        temperature, got -1.0.
+        mmdisentangle._core.errors.SettingError: InfoNCELoss: temperature must be a finite
+        number with 0 < temperature, got -1.0.
     """
 
 
@@ -70,8 +71,8 @@ class ModalityError(MMDisentangleError, KeyError):
         >>> SharedPrivateEncoder({"text": 8, "audio": 3})({"text": torch.randn(2, 5, 8)})
         Traceback (most recent call last):
         ...
-        mmdisentangle._core.errors.ModalityError: SharedPrivateEncoder: inputs lacks 'audio'; expected ['text',
-        'audio'], got ['text'].
+        mmdisentangle._core.errors.ModalityError: SharedPrivateEncoder: inputs lacks
+        'audio'; expected ['text', 'audio'], got ['text'].
     """
 
 
@@ -83,7 +84,8 @@ class UnknownNameError(MMDisentangleError, KeyError):
         >>> create_model("rtli", modalities={"text": 16, "audio": 4})
         Traceback (most recent call last):
         ...
-        mmdisentangle._core.errors.UnknownNameError: create_model: no model is called 'rtli'; did you mean 'rtil'?
+        mmdisentangle._core.errors.UnknownNameError: create_model: no model is called
+        'rtli'; did you mean 'rtil'?
     """
 
 
@@ -95,8 +97,9 @@ class CheckpointError(MMDisentangleError, ValueError):
         >>> load_pretrained("no-such-folder")
         Traceback (most recent call last):
         ...
-        mmdisentangle._core.errors.CheckpointError: from_pretrained: 'no-such-folder' is no folder with config.json
-        and model.safetensors, and no repository name of the form 'owner/name'.
+        mmdisentangle._core.errors.CheckpointError: from_pretrained: 'no-such-folder' is no
+        folder with config.json and model.safetensors, and no repository name of the form
+        'owner/name'.
     """
 
 
@@ -105,11 +108,13 @@ class DataError(MMDisentangleError, ValueError):
 
     Example:
         >>> from mmdisentangle.data import MultimodalDataset
-        >>> MultimodalDataset.from_arrays({"eeg": torch.randn(2, 50, 8)}, torch.randn(2), groups=["Ada"])
+        >>> MultimodalDataset.from_arrays(
+        ...     {"eeg": torch.randn(2, 50, 8)}, torch.randn(2), groups=["Ada"]
+        ... )
         Traceback (most recent call last):
         ...
-        mmdisentangle._core.errors.DataError: MultimodalDataset: groups must name one group per sample, got 1 for 2
-        samples.
+        mmdisentangle._core.errors.DataError: MultimodalDataset: groups must name one group
+        per sample, got 1 for 2 samples.
     """
 
 
@@ -124,9 +129,9 @@ class UnsafePickleError(DataError):
         ...     read_file(f"{folder}/own.pkl")
         Traceback (most recent call last):
         ...
-        mmdisentangle._core.errors.UnsafePickleError: .../own.pkl is refused, and nothing in it was run: it asks for
-        'builtins.print', which is neither a numpy array nor a plain container; if you trust its author, load it
-        yourself and save plain numpy arrays.
+        mmdisentangle._core.errors.UnsafePickleError: .../own.pkl is refused, and nothing in
+        it was run: it asks for 'builtins.print', which is neither a numpy array nor a plain
+        container; if you trust its author, load it yourself and save plain numpy arrays.
     """
 
 
@@ -137,15 +142,15 @@ class DataWarning(UserWarning):
         >>> import tempfile, warnings
         >>> import numpy as np
         >>> from mmdisentangle.data import read_file
-        >>> eeg, target = np.full((2, 50, 8), np.nan), np.zeros(2)
+        >>> arrays = {"train_eeg": np.full((2, 50, 8), np.nan), "train_target": np.zeros(2)}
         >>> with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         ...     warnings.simplefilter("error", DataWarning)
-        ...     np.savez(f"{folder}/own.npz", task="regression", train_eeg=eeg, train_target=target)
+        ...     np.savez(f"{folder}/own.npz", task="regression", **arrays)
         ...     read_file(f"{folder}/own.npz")
         Traceback (most recent call last):
         ...
-        mmdisentangle._core.errors.DataWarning: .../own.npz, train: 'eeg' holds 800 values that are not finite (800
-        nan), replaced by zero.
+        mmdisentangle._core.errors.DataWarning: .../own.npz, train: 'eeg' holds 800 values
+        that are not finite (800 nan), replaced by zero.
     """
 
 
@@ -157,15 +162,17 @@ class AdversaryWarning(UserWarning):
         >>> from mmdisentangle.data import make_shared_private
         >>> from mmdisentangle.training import fit, load_config
         >>> data = make_shared_private(20, modalities={"eeg": 4, "gaze": 2}).dataset
-        >>> config = load_config(overrides=["training.max_epochs=1", "training.reversal.strength=0"])
+        >>> config = load_config(
+        ...     overrides=["training.max_epochs=1", "training.reversal.strength=0"]
+        ... )
         >>> with warnings.catch_warnings():
         ...     warnings.simplefilter("error", AdversaryWarning)
         ...     fit(config, train=data, model="rtil")
         Traceback (most recent call last):
         ...
-        mmdisentangle._core.errors.AdversaryWarning: adversary 'discriminator' has no strength: that of the reversal
-        was 0 in every step so far, so the encoders learn nothing from it; see to the schedule (training.reversal)
-        or call set_strength.
+        mmdisentangle._core.errors.AdversaryWarning: adversary 'discriminator' has no
+        strength: that of the reversal was 0 in every step so far, so the encoders learn
+        nothing from it; see to the schedule (training.reversal) or call set_strength.
     """
 
 
@@ -179,8 +186,8 @@ class MissingExtraError(MMDisentangleError, ImportError):
         ...     export_onnx(LateFusion({"text": 16, "audio": 4}), "model.onnx")
         Traceback (most recent call last):
         ...
-        mmdisentangle._core.errors.MissingExtraError: onnx is not installed, and this part of mmdisentangle needs
-        it: pip install 'mmdisentangle[onnx]'.
+        mmdisentangle._core.errors.MissingExtraError: onnx is not installed, and this part
+        of mmdisentangle needs it: pip install 'mmdisentangle[onnx]'.
     """
 
 

@@ -42,11 +42,11 @@ def load_npz(path: str | Path, split: str = "train") -> MultimodalDataset:
     Example:
         >>> import tempfile
         >>> import numpy as np
-        >>> eeg, target = np.random.randn(6, 50, 8), np.arange(6) / 6
+        >>> arrays = {"train_eeg": np.random.randn(6, 50, 8), "train_target": np.arange(6) / 6}
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     np.savez(f"{folder}/own.npz", task="regression", train_eeg=eeg, train_target=target)
-        ...     load_npz(f"{folder}/own.npz")
-        MultimodalDataset(name='own', samples=6, modalities={'eeg': 8}, task='regression', num_outputs=1)
+        ...     np.savez(f"{folder}/own.npz", task="regression", **arrays)
+        ...     load_npz(f"{folder}/own.npz").modalities
+        {'eeg': 8}
     """
     file = Path(path)
     if not file.is_file():

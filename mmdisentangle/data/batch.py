@@ -69,7 +69,10 @@ class MultimodalBatch:
         ids: name of each sample.
 
     Example:
-        >>> samples = [MultimodalSample({"eeg": torch.ones(length, 1)}, torch.tensor(0.5)) for length in (3, 1)]
+        >>> samples = [
+        ...     MultimodalSample({"eeg": torch.ones(length, 1)}, torch.tensor(0.5))
+        ...     for length in (3, 1)
+        ... ]
         >>> batch = collate(samples, modalities=("eeg",))
         >>> batch.masks["eeg"]
         tensor([[ True,  True,  True],

@@ -35,8 +35,13 @@ class SampleStream:
     Example:
         >>> import tempfile
         >>> from mmdisentangle.data import load_shards
-        >>> clips = (MultimodalSample({"eeg": torch.randn(50, 8)}, torch.tensor(n % 2)) for n in range(6))
-        >>> stream = SampleStream(clips, {"eeg": 8}, task="classification", class_names=("rest", "move"))
+        >>> clips = (
+        ...     MultimodalSample({"eeg": torch.randn(50, 8)}, torch.tensor(n % 2))
+        ...     for n in range(6)
+        ... )
+        >>> stream = SampleStream(
+        ...     clips, {"eeg": 8}, task="classification", class_names=("rest", "move")
+        ... )
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     write_shards(f"{folder}/own", {"train": stream})
         ...     load_shards(f"{folder}/own", "train").targets

@@ -31,7 +31,9 @@ def with_text(
 
     Example:
         >>> encoder = TextEncoder.from_pretrained("sentence-transformers/all-MiniLM-L6-v2")  # doctest: +SKIP
-        >>> films = MultimodalDataset.from_arrays({"audio": torch.randn(2, 50, 4)}, torch.tensor([0.8, -0.9]))
+        >>> films = MultimodalDataset.from_arrays(
+        ...     {"audio": torch.randn(2, 50, 4)}, torch.tensor([0.8, -0.9])
+        ... )
         >>> with_text(films, ["not bad at all", "awful"], encoder).modalities  # doctest: +SKIP
         {'text': 384, 'audio': 4}
     """

@@ -25,8 +25,10 @@ def verdicts(report: LeakageReport) -> tuple[Verdict, ...]:
     Example:
         >>> from mmdisentangle.evaluation import leakage
         >>> _ = torch.manual_seed(0)
-        >>> content, private = torch.randn(80, 2), {"text": torch.randn(80, 2), "audio": torch.randn(80, 2) + 9}
-        >>> for verdict in verdicts(leakage({"text": content, "audio": content + 9}, private, permutations=40)):
+        >>> content = torch.randn(80, 2)
+        >>> shared = {"text": content, "audio": content + 9}
+        >>> private = {"text": torch.randn(80, 2), "audio": torch.randn(80, 2) + 9}
+        >>> for verdict in verdicts(leakage(shared, private, permutations=40)):
         ...     print(f"{verdict.status:4}", verdict.question)
         good Do the codes say anything at all?
         bad  Are the shared codes free of the modality?

@@ -21,7 +21,9 @@ class ModalityGraphAttention(NamedTuple):
 
     Example:
         >>> nodes, present = torch.ones(1, 3, 4), torch.tensor([[True, True, False]])
-        >>> found = modality_graph_attention(nodes, torch.eye(4), torch.zeros(8), self_loops=True, present=present)
+        >>> found = modality_graph_attention(
+        ...     nodes, torch.eye(4), torch.zeros(8), self_loops=True, present=present
+        ... )
         >>> found.attention
         tensor([[[0.5000, 0.5000, 0.0000],
                  [0.5000, 0.5000, 0.0000],

@@ -107,7 +107,9 @@ class MEASettings(ModelSettings):
 
     Example:
         >>> from mmdisentangle.models import MEA
-        >>> settings = MEA({"text": 16, "audio": 4, "vision": 8}, preset="mosei", psa_layers=2).settings
+        >>> settings = MEA(
+        ...     {"text": 16, "audio": 4, "vision": 8}, preset="mosei", psa_layers=2
+        ... ).settings
         >>> settings.num_heads, settings.mu, settings.disparity_weight, settings.psa_layers
         (10, 0.15, 0.03, 2)
     """

@@ -69,7 +69,9 @@ class MISASettings(ModelSettings):
 
     Example:
         >>> from mmdisentangle.models import MISA
-        >>> settings = MISA({"text": 16, "audio": 4, "vision": 8}, preset="mosi", hidden_features=64).settings
+        >>> settings = MISA(
+        ...     {"text": 16, "audio": 4, "vision": 8}, preset="mosi", hidden_features=64
+        ... ).settings
         >>> settings.temporal_encoder, settings.averaged_modalities, settings.hidden_features
         ('lstm', ('text',), 64)
     """

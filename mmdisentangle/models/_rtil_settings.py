@@ -68,7 +68,9 @@ class RTILSettings(ModelSettings):
 
     Example:
         >>> from mmdisentangle.models import RTIL
-        >>> settings = RTIL({"text": 16, "audio": 4, "vision": 8}, published=True, hidden_features=8).settings
+        >>> settings = RTIL(
+        ...     {"text": 16, "audio": 4, "vision": 8}, published=True, hidden_features=8
+        ... ).settings
         >>> settings.gate, settings.honour_masks, settings.temporal_modalities
         ('released', False, ('vision',))
     """

@@ -25,7 +25,9 @@ class ModelSettings:
     Example:
         >>> from mmdisentangle import create_model
         >>> sizes = {"modalities": {"text": 16, "audio": 4}, "num_outputs": 3}
-        >>> settings = create_model("misa", task="classification", class_weights=(1.0, 1.0, 4.0), **sizes).settings
+        >>> settings = create_model(
+        ...     "misa", task="classification", class_weights=(1.0, 1.0, 4.0), **sizes
+        ... ).settings
         >>> settings.task, settings.class_weights, settings.label_smoothing
         ('classification', (1.0, 1.0, 4.0), 0.0)
     """

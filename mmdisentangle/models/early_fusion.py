@@ -48,7 +48,7 @@ class EarlyFusionObjective(NamedTuple):
 
     Attributes:
         total: what is minimised.
-        task: loss of the prediction: the same.
+        task: loss of the prediction, the same.
 
     Example:
         >>> _ = torch.manual_seed(0)

@@ -30,8 +30,10 @@ class LateFusionOutput(NamedTuple):
     Example:
         >>> model = LateFusion({"text": 16, "audio": 4}, hidden_features=8)
         >>> output = model({"text": torch.randn(2, 5, 16), "audio": torch.randn(2, 9, 4)})
-        >>> output.fused.shape, output.private["audio"].shape, output.shared["audio"].abs().max().item()
-        (torch.Size([2, 32]), torch.Size([2, 16]), 0.0)
+        >>> output.fused.shape, output.private["audio"].shape
+        (torch.Size([2, 32]), torch.Size([2, 16]))
+        >>> output.shared["audio"].abs().max().item()
+        0.0
     """
 
     prediction: Tensor
@@ -46,7 +48,7 @@ class LateFusionObjective(NamedTuple):
 
     Attributes:
         total: what is minimised.
-        task: loss of the prediction: the same.
+        task: loss of the prediction, the same.
 
     Example:
         >>> _ = torch.manual_seed(0)

@@ -72,7 +72,8 @@ class MEAObjective(NamedTuple):
         >>> output = model({"text": torch.randn(4, 5, 16), "audio": torch.randn(4, 9, 4)})
         >>> objective = model.objective(output, torch.tensor([3.0, -3.0, 0.0, 1.0]))
         >>> {name: round(term.item(), 2) for name, term in objective._asdict().items()}
-        {'total': 6.47, 'task': 4.91, 'disparity': 0.02, 'agnostic': 0.67, 'exclusive': 1.47, 'importance': 1.49}
+        {'total': 6.47, 'task': 4.91, 'disparity': 0.02, 'agnostic': 0.67, 'exclusive':
+         1.47, 'importance': 1.49}
     """
 
     total: Tensor

@@ -77,7 +77,8 @@ class MISAObjective(NamedTuple):
         >>> output = model({"text": torch.randn(4, 5, 16), "audio": torch.randn(4, 9, 4)})
         >>> objective = model.objective(output, torch.tensor([3.0, -3.0, 0.0, 1.0]))
         >>> {name: round(term.item(), 2) for name, term in objective._asdict().items()}
-        {'total': 7.6, 'task': 5.05, 'difference': 0.46, 'similarity': 1.11, 'reconstruction': 1.3}
+        {'total': 7.6, 'task': 5.05, 'difference': 0.46, 'similarity': 1.11,
+         'reconstruction': 1.3}
     """
 
     total: Tensor

@@ -30,7 +30,7 @@ class MulTOutput(NamedTuple):
             others are there in all.
 
     Example:
-        >>> model = MulT({"text": 16, "audio": 4}, features=8, num_heads=2, cross_layers=1, memory_layers=1)
+        >>> model = MulT({"text": 16, "audio": 4}, features=8, num_heads=2, cross_layers=1)
         >>> output = model({"text": torch.randn(2, 5, 16), "audio": torch.randn(2, 9, 4)})
         >>> output.fused.shape, output.shared["audio"].shape
         (torch.Size([2, 16]), torch.Size([2, 8]))
@@ -48,15 +48,15 @@ class MulTObjective(NamedTuple):
 
     Attributes:
         total: what is minimised.
-        task: loss of the prediction: the same.
+        task: loss of the prediction, the same.
 
     Example:
         >>> _ = torch.manual_seed(0)
-        >>> model = MulT({"text": 16, "audio": 4}, features=8, num_heads=2, cross_layers=1, memory_layers=1)
+        >>> model = MulT({"text": 16, "audio": 4}, features=8, num_heads=2, cross_layers=1)
         >>> output = model({"text": torch.randn(2, 5, 16), "audio": torch.randn(2, 9, 4)})
         >>> objective = model.objective(output, torch.tensor([3.0, -3.0]))
         >>> round(objective.total.item(), 1), objective.total is objective.task
-        (7.6, True)
+        (11.0, True)
     """
 
     total: Tensor

@@ -86,8 +86,8 @@ class RTILObjective(NamedTuple):
         >>> output = model({"text": torch.randn(4, 5, 16), "audio": torch.randn(4, 9, 4)})
         >>> objective = model.objective(output, torch.tensor([3.0, -3.0, 0.0, 1.0]))
         >>> {name: round(term.item(), 2) for name, term in objective._asdict().items()}
-        {'total': 7.52, 'task': 4.96, 'adversarial': 1.43, 'similarity': 0.75, 'reconstruction': 1.21, 'temporal':
-         0.02}
+        {'total': 7.52, 'task': 4.96, 'adversarial': 1.43, 'similarity': 0.75,
+         'reconstruction': 1.21, 'temporal': 0.02}
     """
 
     total: Tensor

@@ -7,7 +7,8 @@ Example:
     >>> list(CHECKS)[:4]
     ['padding_content', 'padding_length', 'padding_side', 'mask_omitted']
     >>> CHECKS["derivative"].summary
-    'The gradient is the derivative in float64 (central differences), or that of the documented surrogate.'
+    'The gradient is the derivative in float64 (central differences), or that of the
+     documented surrogate.'
 """
 
 from mmdisentangle.testing.arguments import Frames, Labels, Samples, Streams, Weight

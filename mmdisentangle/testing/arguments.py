@@ -55,7 +55,11 @@ class Frames:
     Example:
         >>> from mmdisentangle.functional import masked_mean
         >>> from mmdisentangle.testing import Case, check_contract
-        >>> case = Case(name="masked_mean", build=lambda: masked_mean, arguments=(Frames("x", 3, mask="mask"),))
+        >>> case = Case(
+        ...     name="masked_mean",
+        ...     build=lambda: masked_mean,
+        ...     arguments=(Frames("x", 3, mask="mask"),),
+        ... )
         >>> check_contract(case, only=["padding_content", "padding_length"])
         >>> [(leaf.name, leaf.kind, leaf.shape, leaf.masked) for leaf in case.leaves]
         [('x', 'frames', (3,), True)]
@@ -90,7 +94,9 @@ class Streams:
         domain: maps standard normal numbers to what the argument may hold.
 
     Example:
-        >>> inputs = Streams("inputs", {"text": 4, "audio": 2}, masks="masks", present="present")
+        >>> inputs = Streams(
+        ...     "inputs", {"text": 4, "audio": 2}, masks="masks", present="present"
+        ... )
         >>> [(leaf.name, leaf.kind, leaf.shape, leaf.masked) for leaf in inputs.leaves()]
         [('inputs.text', 'frames', (4,), True), ('inputs.audio', 'frames', (2,), True)]
     """
@@ -138,8 +144,9 @@ class Samples:
         >>> from mmdisentangle.functional import hsic
         >>> from mmdisentangle.testing import Case, check_contract
         >>> codes = Samples("x", 3, mask="mask"), Samples("y", 2, like="x")
-        >>> check_contract(Case(name="hsic", build=lambda: hsic, arguments=codes), only=["padding_content"])
-        >>> [(leaf.name, leaf.kind, leaf.owner) for argument in codes for leaf in argument.leaves()]
+        >>> case = Case(name="hsic", build=lambda: hsic, arguments=codes)
+        >>> check_contract(case, only=["padding_content"])
+        >>> [(leaf.name, leaf.kind, leaf.owner) for leaf in case.leaves]
         [('x', 'rows', 'x'), ('y', 'rows', 'x')]
     """
 

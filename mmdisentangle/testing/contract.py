@@ -62,7 +62,11 @@ def contract_parameters(cases: Iterable[Case], *, marks: Mapping[str, Any] | Non
         >>> import pytest
         >>> from mmdisentangle.functional import masked_mean
         >>> from mmdisentangle.testing import Case, Frames, check_contract
-        >>> case = Case(name="masked_mean", build=lambda: masked_mean, arguments=(Frames("x", 3, mask="mask"),))
+        >>> case = Case(
+        ...     name="masked_mean",
+        ...     build=lambda: masked_mean,
+        ...     arguments=(Frames("x", 3, mask="mask"),),
+        ... )
         >>> parameters = contract_parameters([case], marks={"compiles": pytest.mark.slow})
         >>> @pytest.mark.parametrize(("case", "check"), parameters)
         ... def test_contract(case, check):

@@ -28,7 +28,8 @@ class Cost:
         >>> from mmdisentangle.data import make_shared_private
         >>> from mmdisentangle.training import fit, load_config
         >>> data = make_shared_private(40, modalities={"eeg": 4, "gaze": 2}).dataset
-        >>> cost = fit(load_config(overrides=["training.max_epochs=2"]), train=data, model="late_fusion").cost
+        >>> config = load_config(overrides=["training.max_epochs=2"])
+        >>> cost = fit(config, train=data, model="late_fusion").cost
         >>> cost.seconds > 2 * cost.seconds_per_epoch, 0 < cost.waiting < 1
         (True, True)
     """

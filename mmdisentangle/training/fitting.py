@@ -68,9 +68,10 @@ class Result:
         >>> from mmdisentangle.data import make_shared_private
         >>> from mmdisentangle.training import load_config
         >>> data = make_shared_private(40, modalities={"eeg": 4, "gaze": 2}).dataset
-        >>> result = fit(load_config(overrides=["training.max_epochs=2"]), train=data, model="late_fusion")
-        >>> sorted(result.scores["validation"]), len(result.history), result.epoch, result.model.training
-        (['mae', 'pearson'], 2, 2, False)
+        >>> config = load_config(overrides=["training.max_epochs=2"])
+        >>> result = fit(config, train=data, model="late_fusion")
+        >>> sorted(result.scores["validation"]), len(result.history), result.model.training
+        (['mae', 'pearson'], 2, False)
     """
 
     model: nn.Module
@@ -128,8 +129,9 @@ def fit(
         >>> from mmdisentangle.data import SharedPrivateGenerator
         >>> from mmdisentangle.training import load_config
         >>> world = SharedPrivateGenerator(modalities={"eeg": 4, "gaze": 2}, lengths=8)
-        >>> config = load_config(overrides=["training.max_epochs=3", "model.hidden_features=16", "optim.lr=0.01"])
-        >>> result = fit(config, train=world.draw(100, seed=0).dataset, test=world.draw(50, seed=1).dataset)
+        >>> train, test = world.draw(100, seed=0).dataset, world.draw(50, seed=1).dataset
+        >>> config = load_config(overrides=["training.max_epochs=3", "optim.lr=0.01"])
+        >>> result = fit(config, train=train, test=test, model="misa")
         >>> round(result.scores["test"]["pearson"], 1)
         0.8
     """

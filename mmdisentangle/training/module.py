@@ -49,7 +49,9 @@ class DisentanglementModule(LightningModule):
         >>> from mmdisentangle.data import make_shared_private
         >>> from mmdisentangle.models import LateFusion
         >>> data = make_shared_private(40, modalities={"eeg": 4, "gaze": 2}).dataset
-        >>> module = DisentanglementModule(LateFusion(data.modalities), task="regression", num_outputs=1)
+        >>> module = DisentanglementModule(
+        ...     LateFusion(data.modalities), task="regression", num_outputs=1
+        ... )
         >>> module(data.collate(list(data))).prediction.shape
         torch.Size([40, 1])
         >>> loader = torch.utils.data.DataLoader(data, batch_size=8, collate_fn=data.collate)

@@ -32,9 +32,9 @@ class DataFile:
     Example:
         >>> import tempfile
         >>> import numpy as np
-        >>> eeg, target = np.random.randn(6, 50, 8), np.arange(6) / 6
+        >>> arrays = {"train_eeg": np.random.randn(6, 50, 8), "train_target": np.arange(6) / 6}
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     np.savez(f"{folder}/own.npz", task="regression", train_eeg=eeg, train_target=target)
+        ...     np.savez(f"{folder}/own.npz", task="regression", **arrays)
         ...     file = read_file(f"{folder}/own.npz")
         >>> file.format, len(file.splits["train"]), file.splits["train"].modalities
         ('npz', 6, {'eeg': 8})
@@ -137,9 +137,9 @@ def describe_file(path: str | Path, **settings: Any) -> str:
     Example:
         >>> import tempfile
         >>> import numpy as np
-        >>> eeg, target = np.random.randn(6, 50, 8), np.arange(6) / 6
+        >>> arrays = {"train_eeg": np.random.randn(6, 50, 8), "train_target": np.arange(6) / 6}
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     np.savez(f"{folder}/own.npz", task="regression", train_eeg=eeg, train_target=target)
+        ...     np.savez(f"{folder}/own.npz", task="regression", **arrays)
         ...     text = describe_file(f"{folder}/own.npz")
         >>> print(text[text.index("train") :])
         train: 6 samples

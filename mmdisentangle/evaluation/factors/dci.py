@@ -35,7 +35,9 @@ class DCI:
 
     Example:
         >>> factors = np.random.default_rng(0).normal(size=(300, 2))
-        >>> found = dci(factors @ np.array([[1.0, 1.0], [0.0, 1.0]]), factors, predictor="lasso")
+        >>> found = dci(
+        ...     factors @ np.array([[1.0, 1.0], [0.0, 1.0]]), factors, predictor="lasso"
+        ... )
         >>> found.importance.round(1)
         array([[1. , 0.4],
                [0. , 0.6]])

@@ -36,8 +36,8 @@ class FusionOutput(NamedTuple):
     Example:
         >>> _ = torch.manual_seed(0)
         >>> fusion = TextDrivenFusion(("text", "audio"), hidden_features=8, gate="soft").eval()
-        >>> private, shared = ({"text": torch.rand(2, 5, 8), "audio": torch.rand(2, 9, 8)} for _ in range(2))
-        >>> output = fusion(private, shared)
+        >>> codes = {"text": torch.rand(2, 5, 8), "audio": torch.rand(2, 9, 8)}
+        >>> output = fusion(codes, codes)
         >>> {name: round(gate.mean().item(), 1) for name, gate in output.gates.items()}
         {'audio': 0.5}
     """

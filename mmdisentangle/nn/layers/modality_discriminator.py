@@ -34,7 +34,9 @@ class DiscriminatorOutput(NamedTuple):
 
     Example:
         >>> _ = torch.manual_seed(0)
-        >>> discriminator = ModalityDiscriminator(("text", "audio"), in_features=4, loss="cross_entropy").eval()
+        >>> discriminator = ModalityDiscriminator(
+        ...     ("text", "audio"), in_features=4, loss="cross_entropy"
+        ... ).eval()
         >>> output = discriminator({"text": torch.rand(8, 4), "audio": torch.rand(8, 4)})
         >>> round(output.loss.item(), 1), output.accuracy.item(), output.chance.item()
         (0.7, 0.5, 0.5)

@@ -25,7 +25,8 @@ class ModalityWeightingOutput(NamedTuple):
 
     Example:
         >>> weighting = ModalityWeighting(("text", "audio"), 8)
-        >>> sequences, missing = {"text": torch.rand(1, 3, 8), "audio": torch.rand(1, 9, 8)}, torch.zeros(1, 9).bool()
+        >>> sequences = {"text": torch.rand(1, 3, 8), "audio": torch.rand(1, 9, 8)}
+        >>> missing = torch.zeros(1, 9, dtype=torch.bool)
         >>> weighting(sequences, {"audio": missing}).weights.tolist()
         [[1.0, 0.0]]
     """
