@@ -1,5 +1,6 @@
 """What is left when a model knows nothing."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -44,8 +45,9 @@ def constant_scores(dataset: MultimodalDataset, metrics: Sequence[str] | None = 
         scores = Predictions(answers, targets, ids, dataset.task, dataset.class_names).scores(metrics)
         for name, value in scores.items():
             if name in _UNDEFINED:
-                value = float("nan")
-            known = best.get(name, float("nan"))
+                # The one NaN that equals itself inside a dict, so that equal results compare equal.
+                value = math.nan
+            known = best.get(name, math.nan)
             if known != known or is_better(name, value, known):
                 best[name] = value
     return best
