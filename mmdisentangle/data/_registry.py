@@ -17,7 +17,12 @@ _SUFFIXES = (".npz", ".pkl", ".pickle", ".safetensors")
 
 
 def list_datasets() -> list[str]:
-    """Return the names that ``load_dataset`` knows."""
+    """Return the names that ``load_dataset`` knows.
+
+    Example:
+        >>> list_datasets()
+        ['basic-motions']
+    """
     return sorted(_DATASETS)
 
 

@@ -32,12 +32,21 @@ def load_npz(path: str | Path, split: str = "train") -> MultimodalDataset:
         path: the file. It is read without pickle: object arrays are refused.
         split: prefix of the arrays, usually ``"train"``, ``"validation"`` (dev, valid, val are the same) or ``"test"``.
 
-    Numerics:
-        The inputs come as float32; NaN and infinities are kept (``read_file`` replaces them).
-
     Raises:
         FileNotFoundError: there is no such file.
         DataError: the file is not such an archive, or contradicts itself.
+
+    Numerics:
+        The inputs come as float32; NaN and infinities are kept (``read_file`` replaces them).
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> arrays = {"train_eeg": np.random.randn(6, 50, 8), "train_target": np.arange(6) / 6}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.savez(f"{folder}/own.npz", task="regression", **arrays)
+        ...     load_npz(f"{folder}/own.npz").modalities
+        {'eeg': 8}
     """
     file = Path(path)
     if not file.is_file():

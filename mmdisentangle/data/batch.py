@@ -67,6 +67,18 @@ class MultimodalBatch:
         present: modality name to ``[B]``, False where the sample lacks the modality or has no frame of it.
         target: ``[B]`` or ``[B, num_outputs]``; None where the samples have none.
         ids: name of each sample.
+
+    Example:
+        >>> samples = [
+        ...     MultimodalSample({"eeg": torch.ones(length, 1)}, torch.tensor(0.5))
+        ...     for length in (3, 1)
+        ... ]
+        >>> batch = collate(samples, modalities=("eeg",))
+        >>> batch.masks["eeg"]
+        tensor([[ True,  True,  True],
+                [ True, False, False]])
+        >>> len(batch), batch.target
+        (2, tensor([0.5000, 0.5000]))
     """
 
     inputs: dict[str, Float[Tensor, "B T D"]]

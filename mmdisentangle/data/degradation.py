@@ -67,6 +67,12 @@ class AddNoise:
 
     Raises:
         SettingError: a negative deviation.
+
+    Example:
+        >>> sample = MultimodalSample({"text": torch.ones(50, 8), "audio": torch.ones(500, 4)})
+        >>> noisy = AddNoise({"audio": 0.5})(sample, torch.Generator().manual_seed(0))
+        >>> {name: round(x.std().item(), 2) for name, x in noisy.inputs.items()}
+        {'text': 0.0, 'audio': 0.51}
     """
 
     deviations: Mapping[str, float]

@@ -17,6 +17,17 @@ class LazySamples(Sequence[MultimodalSample]):
 
     A ``MultimodalDataset`` keeps it as it is: what can be known without the frames is asked for by the methods below,
     and whoever made the sequence has checked the samples. It must be picklable, for loaders with several processes.
+
+    Example:
+        >>> class Recordings(LazySamples):
+        ...     def __len__(self): return 1000
+        ...     def read(self, index): return MultimodalSample({"eeg": torch.full((50, 8), float(index))})
+        ...     def targets(self): return None
+        ...     def ids(self): return tuple(f"clip-{index}" for index in range(1000))
+        ...     def digest(self): return None
+        >>> samples = Recordings()
+        >>> samples[-1].inputs["eeg"].mean().item(), len(samples[10:20])
+        (999.0, 10)
     """
 
     @abstractmethod

@@ -31,6 +31,21 @@ class SampleStream:
         class_names: name of each class or label.
         groups: one name per sample, in their order.
         name: name of the data set.
+
+    Example:
+        >>> import tempfile
+        >>> from mmdisentangle.data import load_shards
+        >>> clips = (
+        ...     MultimodalSample({"eeg": torch.randn(50, 8)}, torch.tensor(n % 2))
+        ...     for n in range(6)
+        ... )
+        >>> stream = SampleStream(
+        ...     clips, {"eeg": 8}, task="classification", class_names=("rest", "move")
+        ... )
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_shards(f"{folder}/own", {"train": stream})
+        ...     load_shards(f"{folder}/own", "train").targets
+        tensor([0, 1, 0, 1, 0, 1])
     """
 
     samples: Iterable[MultimodalSample]

@@ -32,6 +32,16 @@ def load_shards(directory: str | Path, split: str = "train", *, verify: bool = F
     Raises:
         FileNotFoundError: there is no such folder.
         DataError: the folder holds no shards, is damaged, or has no such split.
+
+    Example:
+        >>> import tempfile
+        >>> from mmdisentangle.data import make_shared_private, write_shards
+        >>> data = make_shared_private(6, modalities={"eeg": 6, "gaze": 4}).dataset
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_shards(f"{folder}/own", {"train": data})
+        ...     train = load_shards(f"{folder}/own", "train", verify=True)
+        ...     train[5].inputs["gaze"].shape
+        torch.Size([32, 4])
     """
     folder = Path(directory)
     index = read_index(folder)

@@ -49,6 +49,15 @@ class SharedPrivateData:
         shared_mean: the shared process averaged over each clip.
         private_mean: modality name to its private process averaged over each clip.
         cues: modality name to the value of its spurious cue in each sample, for modalities that have one.
+
+    Example:
+        >>> data = make_shared_private(
+        ...     4, modalities={"eeg": 6, "gaze": 4}, lengths={"eeg": 50, "gaze": 20}
+        ... )
+        >>> data.dataset[0].inputs["eeg"].shape, data.shared["eeg"][0].shape
+        (torch.Size([50, 6]), torch.Size([50, 2]))
+        >>> {name: tuple(factor.shape) for name, factor in data.factors.items()}
+        {'shared': (4, 2), 'eeg': (4, 2), 'gaze': (4, 2)}
     """
 
     dataset: MultimodalDataset
@@ -329,7 +338,9 @@ def make_shared_private(num_samples: int = 256, *, seed: int = 0, **settings: An
         SettingError, ModalityError: settings out of range or unknown, lengths for unknown modalities.
 
     Example:
-        >>> data = make_shared_private(4, modalities={"eeg": 6, "gaze": 4}, lengths={"eeg": 50, "gaze": 20})
+        >>> data = make_shared_private(
+        ...     4, modalities={"eeg": 6, "gaze": 4}, lengths={"eeg": 50, "gaze": 20}
+        ... )
         >>> data.dataset[0].inputs["eeg"].shape
         torch.Size([50, 6])
     """

@@ -23,8 +23,19 @@ def with_text(
         name: of the modality.
         batch_size: texts at a time.
 
+    Returns:
+        A new data set; the one given stays as it is.
+
     Raises:
         DataError: there is not one text per sample; the samples lie on disk (add the text before shards are written).
+
+    Example:
+        >>> encoder = TextEncoder.from_pretrained("sentence-transformers/all-MiniLM-L6-v2")  # doctest: +SKIP
+        >>> films = MultimodalDataset.from_arrays(
+        ...     {"audio": torch.randn(2, 50, 4)}, torch.tensor([0.8, -0.9])
+        ... )
+        >>> with_text(films, ["not bad at all", "awful"], encoder).modalities  # doctest: +SKIP
+        {'text': 384, 'audio': 4}
     """
     if isinstance(dataset.samples, LazySamples):
         raise DataError(f"with_text: data set {dataset.name!r} lies on disk; add the text before shards are written.")

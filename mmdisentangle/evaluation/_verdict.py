@@ -20,6 +20,15 @@ class Verdict:
         answer: one or two sentences with the numbers and their chance levels.
         status: ``"good"``, ``"mixed"``, ``"bad"``, or ``"unknown"`` where the data cannot tell.
         advice: what to try; empty where nothing is to be mended.
+
+    Example:
+        >>> from mmdisentangle.evaluation import leakage, verdicts
+        >>> codes = {"text": torch.ones(60, 4), "audio": torch.randn(60, 4)}
+        >>> verdict = verdicts(leakage(codes, codes, permutations=0))[0]
+        >>> print(verdict.status, "--", verdict.question, verdict.answer)
+        bad -- Do the codes say anything at all? shared[text] and private[text] are
+        collapsed: the same for every sample. What probes do not read from them is not
+        hidden, it was never there.
     """
 
     question: str

@@ -1,5 +1,6 @@
 """What is left when a model knows nothing."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -10,6 +11,8 @@ from mmdisentangle.evaluation.prediction import Predictions
 from mmdisentangle.evaluation.scores import is_better
 
 _ANSWERS = 101
+# Correlations. Of a constant, rounding alone would decide them.
+_UNDEFINED = ("pearson", "corr", "sims_corr")
 
 
 def constant_scores(dataset: MultimodalDataset, metrics: Sequence[str] | None = None) -> dict[str, float]:
@@ -24,6 +27,16 @@ def constant_scores(dataset: MultimodalDataset, metrics: Sequence[str] | None = 
 
     Returns:
         Score to its best value; NaN where no constant has one, as for a correlation.
+
+    Raises:
+        UnknownNameError: no score has the name.
+        DataError: a sample has no target.
+
+    Example:
+        >>> from mmdisentangle.data import load_dataset
+        >>> found = constant_scores(load_dataset("basic-motions", "test"))
+        >>> {name: round(score, 2) for name, score in found.items()}
+        {'accuracy': 0.25, 'macro_f1': 0.1}
     """
     targets, ids = dataset.targets, dataset.ids
     best: dict[str, float] = {}
@@ -31,7 +44,10 @@ def constant_scores(dataset: MultimodalDataset, metrics: Sequence[str] | None = 
         answers = answer.expand(len(targets), dataset.num_outputs).contiguous()
         scores = Predictions(answers, targets, ids, dataset.task, dataset.class_names).scores(metrics)
         for name, value in scores.items():
-            known = best.get(name, float("nan"))
+            if name in _UNDEFINED:
+                # The one NaN that equals itself inside a dict, so that equal results compare equal.
+                value = math.nan
+            known = best.get(name, math.nan)
             if known != known or is_better(name, value, known):
                 best[name] = value
     return best

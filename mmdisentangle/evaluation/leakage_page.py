@@ -21,6 +21,19 @@ def write_report(report: LeakageReport, directory: str | Path, *, title: str = "
 
     Returns:
         The path of the page.
+
+    Raises:
+        MissingExtraError: jinja2 is not installed (``mmdisentangle[eval]``).
+
+    Example:
+        >>> import tempfile
+        >>> from mmdisentangle.evaluation import leakage
+        >>> codes = {"text": torch.randn(60, 4), "audio": torch.randn(60, 4)}
+        >>> report = leakage(codes, codes, permutations=0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     page = write_report(report, folder, title="Two random codes")
+        ...     sorted(path.name for path in page.parent.iterdir())
+        ['report.html', 'report.json']
     """
     jinja2 = require_extra("jinja2", "eval")
     folder = Path(directory)

@@ -16,6 +16,10 @@ class Block:
     Args:
         part: ``"shared"``, ``"private"`` or ``"both"``.
         modality: its name; None for all.
+
+    Example:
+        >>> str(Block("shared", "text")), str(Block("private"))
+        ('shared[text]', 'private')
     """
 
     part: str
@@ -34,6 +38,15 @@ class ProbePair:
         source: the codes it is to be told from.
         linear: score of the linear probe.
         nonlinear: score of the nonlinear one.
+
+    Example:
+        >>> from mmdisentangle.evaluation import leakage
+        >>> _ = torch.manual_seed(0)
+        >>> shared = {"text": torch.randn(60, 2), "audio": torch.randn(60, 2) + 3}
+        >>> report = leakage(shared, shared, permutations=50)
+        >>> pair = report.probe("modality", "shared")
+        >>> round(pair.linear.score, 2), round(pair.nonlinear.score, 2), round(pair.p_value, 2)
+        (0.97, 0.97, 0.04)
     """
 
     question: str
@@ -72,6 +85,15 @@ class Dependence:
             other.
         p_value: of HSIC with Gaussian kernels, by permutation.
         least_p: the smallest value that it could have had.
+
+    Example:
+        >>> from mmdisentangle.evaluation import leakage
+        >>> private = {"text": torch.randn(60, 2), "audio": torch.randn(60, 2)}
+        >>> shared = {"text": private["text"] + 1, "audio": torch.randn(60, 2)}
+        >>> report = leakage(shared, private, permutations=0)
+        >>> alike = [pair for pair in report.dependence if pair.cka > 0.9]
+        >>> [(str(pair.first), str(pair.second)) for pair in alike]
+        [('shared[text]', 'private[text]')]
     """
 
     first: Block
@@ -96,6 +118,14 @@ class CodeHealth:
             constant codes.
         effective_rank: exponential of the entropy of the singular values' shares, 1..D (Roy and Vetterli 2007); 0 for
             constant codes.
+
+    Example:
+        >>> from mmdisentangle.evaluation import leakage
+        >>> codes = {"text": torch.randn(60, 1).expand(60, 4), "audio": torch.ones(60, 4)}
+        >>> for health in leakage(codes, codes, permutations=0).health[:2]:
+        ...     print(health.block, health.collapsed, round(health.effective_rank, 1))
+        shared[text] False 1.0
+        shared[audio] True 0.0
     """
 
     block: Block
@@ -123,6 +153,15 @@ class PartUse:
         draws: number of exchanges.
         chance: the score of one who knows nothing; NaN where it is not known.
         through: ``"model"``, the model's own head, or ``"probe"``, a linear probe on both parts.
+
+    Example:
+        >>> from mmdisentangle.evaluation import leakage
+        >>> _ = torch.manual_seed(0)
+        >>> shared = {"text": torch.randn(40, 2), "audio": torch.randn(40, 2)}
+        >>> private = {"text": torch.randn(40, 2), "audio": torch.randn(40, 2)}
+        >>> report = leakage(shared, private, targets=shared["text"].sum(1), permutations=0)
+        >>> [(use.part, round(use.score, 1), round(use.exchanged, 1)) for use in report.use]
+        [('shared', 1.0, -0.9), ('private', 1.0, 1.0)]
     """
 
     part: str
@@ -150,6 +189,18 @@ class LeakageReport:
         use: of each part for the task; empty without a target.
         change: part and modality to the relative change between neighbouring frames.
         adversaries: name of a discriminator to what `training.DiscriminatorMonitor` logged of it in the last epoch.
+
+    Example:
+        >>> from mmdisentangle.evaluation import leakage
+        >>> _ = torch.manual_seed(0)
+        >>> content = torch.randn(80, 2)
+        >>> private = {"text": torch.randn(80, 2), "audio": torch.randn(80, 2) + 9}
+        >>> report = leakage({"text": content, "audio": content}, private, permutations=0)
+        >>> round(report.modality_leakage, 1), report.modality_in_private
+        (0.0, 1.0)
+        >>> list(report.to_json())
+        ['modalities', 'samples', 'groups', 'task', 'probes', 'dependence', 'health', 'use',
+         'change', 'adversaries', 'verdicts']
     """
 
     modalities: tuple[str, ...]

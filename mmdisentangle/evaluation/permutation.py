@@ -35,6 +35,12 @@ class PermutationTest:
         permutations: how many were drawn.
         samples: number of samples, of both sets together where there are two.
         groups: how many were permuted as a whole; the number of samples where none were given.
+
+    Example:
+        >>> x = torch.linspace(-1, 1, 40)
+        >>> found = independence_test(x, x**2, permutations=99)
+        >>> found.p_value, found.statistic > found.null_quantiles[0.95]
+        (0.01, True)
     """
 
     name: str

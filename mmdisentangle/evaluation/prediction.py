@@ -29,6 +29,12 @@ class Predictions:
         ids: name of each sample.
         task: kind of target.
         class_names: names of the outputs, where the data set has them.
+
+    Example:
+        >>> logits = torch.tensor([[2.0, 0.0], [0.0, 1.0], [3.0, 0.0]])
+        >>> found = Predictions(logits, torch.tensor([0, 1, 1]), ("a", "b", "c"), "classification")
+        >>> {name: round(score, 2) for name, score in found.scores().items()}
+        {'accuracy': 0.67, 'macro_f1': 0.67}
     """
 
     prediction: Float[Tensor, "N O"]
@@ -99,6 +105,17 @@ def predict(
 
     Raises:
         DataError: there is no sample.
+
+    Example:
+        >>> from mmdisentangle import create_model
+        >>> from mmdisentangle.data import load_dataset
+        >>> data = load_dataset("basic-motions", "test")
+        >>> model = create_model(
+        ...     "late_fusion", modalities=data.modalities, num_outputs=4, task="classification"
+        ... )
+        >>> found = predict(model, data)
+        >>> found.prediction.shape, found.class_names
+        (torch.Size([40, 4]), ('Badminton', 'Running', 'Standing', 'Walking'))
     """
     if not len(dataset):
         raise DataError(f"predict: data set {dataset.name!r} has no sample.")

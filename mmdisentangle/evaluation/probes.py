@@ -32,6 +32,14 @@ class ProbeScore:
         interval: of the score, 95 %, by a bootstrap over groups.
         p_value: share of permuted targets that are read as well.
         least_p: smallest p-value that the permutations could have shown: they are few, or few groups can change places.
+
+    Example:
+        >>> random = np.random.default_rng(0)
+        >>> person, codes = np.repeat(np.arange(10), 20), random.normal(size=(200, 3))
+        >>> target = codes[:, 0] + random.normal(size=200)
+        >>> found = probe_score(codes, target, task="regression", groups=person)
+        >>> found.metric, round(found.score, 1), [round(end, 1) for end in found.interval]
+        ('R^2', 0.4, [0.3, 0.5])
     """
 
     probe: Probe

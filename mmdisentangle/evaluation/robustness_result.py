@@ -24,6 +24,17 @@ class RobustnessPoint:
         mean: score name to its mean over the draws.
         standard_deviation: the same for the standard deviation over the draws, with n - 1; 0 where nothing was drawn.
         draws: number of random draws.
+
+    Example:
+        >>> from mmdisentangle import create_model
+        >>> from mmdisentangle.data import make_shared_private
+        >>> from mmdisentangle.evaluation import robustness_curve
+        >>> data = make_shared_private(20, modalities={"eeg": 4, "gaze": 2}).dataset
+        >>> model = create_model("late_fusion", modalities=data.modalities)
+        >>> curve = robustness_curve(model, data, drop_rates=(1,), noise_levels=(), repeats=2)
+        >>> point = curve.curve("drop", "eeg")[-1]
+        >>> point.level, point.missing, sorted(point.mean)
+        (1.0, 0.5, ['mae', 'pearson'])
     """
 
     kind: Literal["drop", "noise"]
@@ -43,6 +54,18 @@ class RobustnessCurve:
         points: in the order kind, modality, level.
         constant: scores of the best constant answer on the same samples: what is left when a model knows nothing.
         samples: number of samples.
+
+    Example:
+        >>> from mmdisentangle import create_model
+        >>> from mmdisentangle.data import make_shared_private
+        >>> from mmdisentangle.evaluation import robustness_curve
+        >>> data = make_shared_private(20, modalities={"eeg": 4, "gaze": 2}).dataset
+        >>> model = create_model("late_fusion", modalities=data.modalities)
+        >>> found = robustness_curve(model, data, drop_rates=(0, 1), noise_levels=(), repeats=2)
+        >>> [point.level for point in found.curve("drop", "eeg")]
+        [0.0, 1.0]
+        >>> round(found.constant["mae"], 2)
+        0.74
     """
 
     points: tuple[RobustnessPoint, ...]

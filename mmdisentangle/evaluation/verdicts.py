@@ -14,7 +14,28 @@ _MORE = "More samples, more groups, more permutations."
 
 
 def verdicts(report: LeakageReport) -> tuple[Verdict, ...]:
-    """Answer every question that the report has numbers for."""
+    """Answer every question that the report has numbers for.
+
+    Args:
+        report: what `leakage` returned.
+
+    Returns:
+        The answers, in the order in which they are to be read: whether the codes say anything at all comes first.
+
+    Example:
+        >>> from mmdisentangle.evaluation import leakage
+        >>> _ = torch.manual_seed(0)
+        >>> content = torch.randn(80, 2)
+        >>> shared = {"text": content, "audio": content + 9}
+        >>> private = {"text": torch.randn(80, 2), "audio": torch.randn(80, 2) + 9}
+        >>> for verdict in verdicts(leakage(shared, private, permutations=40)):
+        ...     print(f"{verdict.status:4}", verdict.question)
+        good Do the codes say anything at all?
+        bad  Are the shared codes free of the modality?
+        good Do the private codes tell the modalities apart?
+        good Are shared and private codes independent?
+        good Do the modalities say the same in the shared space?
+    """
     found = [_collapse(report), _modality_in_shared(report), *adversary_verdicts(report), _modality_in_private(report)]
     if report.task is not None:
         found += [_task(report), _use(report)]

@@ -13,7 +13,24 @@ from mmdisentangle._core.numerics import at_least_float32, without_autocast, zer
 
 
 class ModalityGraphAttention(NamedTuple):
-    """Fused code ``[B, d_out]``, and the attention ``[B, M, M]``: row i holds the weights of target i."""
+    """What `modality_graph_attention` returns.
+
+    Attributes:
+        fused: fused code, ``[B, d_out]``.
+        attention: ``[B, M, M]``; row i holds the weights of target i, 0 where the modality is missing.
+
+    Example:
+        >>> nodes, present = torch.ones(1, 3, 4), torch.tensor([[True, True, False]])
+        >>> found = modality_graph_attention(
+        ...     nodes, torch.eye(4), torch.zeros(8), self_loops=True, present=present
+        ... )
+        >>> found.attention
+        tensor([[[0.5000, 0.5000, 0.0000],
+                 [0.5000, 0.5000, 0.0000],
+                 [0.0000, 0.0000, 0.0000]]])
+        >>> found.fused.shape
+        torch.Size([1, 4])
+    """
 
     fused: Tensor
     attention: Tensor

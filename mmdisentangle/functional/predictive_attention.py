@@ -26,11 +26,22 @@ PREDICTION_MODES = ("paper", "convex", "logit")
 
 
 class PredictiveAttention(NamedTuple):
-    """Attended values ``[B, H, T, d_head]``, and the logits before any softmax.
+    """What `predictive_attention` returns; 0 at padded frames and outside the sequence.
 
-    The logits are ``[B, H, T, T]`` or, with a ``window``, ``[B, H, T, 2 window + 1]``, where entry c of row t belongs
-    to key t + c - window. Both are 0 at padded frames and outside the sequence. The logits are the ``previous`` of the
-    next layer.
+    Attributes:
+        output: attended values, ``[B, H, T, d_head]``.
+        logits: before any softmax, the ``previous`` of the next layer: ``[B, H, T, T]`` or, with a ``window``,
+            ``[B, H, T, 2 window + 1]``, where entry c of row t belongs to key t + c - window.
+
+    Example:
+        >>> q = torch.tensor([[[[1.0], [2.0], [3.0]]]])
+        >>> found = predictive_attention(q, q, q, window=1)
+        >>> found.logits
+        tensor([[[[0., 1., 2.],
+                  [2., 4., 6.],
+                  [6., 9., 0.]]]])
+        >>> found.output.shape
+        torch.Size([1, 1, 3, 1])
     """
 
     output: Tensor

@@ -19,6 +19,13 @@ class PooledSegments(NamedTuple):
     Attributes:
         values: pooled frames; 0 for a segment without a frame.
         mask: True = the segment has a frame.
+
+    Example:
+        >>> x, words = torch.tensor([[[1.0], [3.0], [8.0]]]), torch.tensor([[0, 0, 2]])
+        >>> pooled = pool_segments(x, words, 3)
+        >>> pooled.values[pooled.mask]
+        tensor([[2.],
+                [8.]])
     """
 
     values: Float[Tensor, "B S D"]

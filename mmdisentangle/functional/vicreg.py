@@ -12,7 +12,20 @@ from mmdisentangle.functional._paired_codes import centred, check_pair, count_sa
 
 
 class VICReg(NamedTuple):
-    """The weighted total and its terms without weights, all 0-dim."""
+    """What `vicreg` returns, all 0-dim.
+
+    Attributes:
+        total: weighted sum of the terms.
+        invariance: mean squared difference of the pairs.
+        variance: how far the deviations of the features fall short of the one wanted.
+        covariance: mean of the squared covariances between features.
+
+    Example:
+        >>> collapsed = torch.ones(4, 2)
+        >>> found = vicreg(collapsed, collapsed)
+        >>> found.invariance, found.variance, found.covariance
+        (tensor(0.), tensor(1.), tensor(0.))
+    """
 
     total: Tensor
     invariance: Tensor

@@ -22,6 +22,12 @@ class EarlyFusionSettings(ModelSettings):
             (``"mean_max"``).
         head_features: hidden width of the head.
         head_dropout: before and inside the head.
+
+    Example:
+        >>> from mmdisentangle.models import EarlyFusion
+        >>> settings = EarlyFusion({"eeg": 8, "gaze": 2}, hidden_features=32).settings
+        >>> settings.hidden_features, settings.pooling
+        (32, 'mean_max')
     """
 
     where = "EarlyFusion"

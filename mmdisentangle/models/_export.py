@@ -66,6 +66,15 @@ def export_onnx(model: MultimodalModel, path: str | Path) -> Path:
         DtypeError: not a model of the zoo.
         SettingError: a model with an LSTM, or one that ignores masks; or names of modalities that would collide.
         MissingExtraError: onnx or onnxscript is not installed (``mmdisentangle[onnx]``).
+
+    Example:
+        >>> from mmdisentangle import create_model
+        >>> model = create_model("late_fusion", modalities={"text": 4, "audio": 2})
+        >>> path = export_onnx(model, "late_fusion.onnx")  # doctest: +SKIP
+        >>> import onnxruntime  # doctest: +SKIP
+        >>> session = onnxruntime.InferenceSession(path)  # doctest: +SKIP
+        >>> [entry.name for entry in session.get_inputs()]  # doctest: +SKIP
+        ['text', 'audio', 'text_mask', 'audio_mask']
     """
     _check_exportable("export_onnx", model)
     names = [*model.modalities, *(name + MASK_SUFFIX for name in model.modalities)]

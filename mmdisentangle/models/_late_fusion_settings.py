@@ -27,6 +27,12 @@ class LateFusionSettings(ModelSettings):
             learnt weight per modality.
         head_features: hidden width of every head.
         head_dropout: before and inside every head.
+
+    Example:
+        >>> from mmdisentangle.models import LateFusion
+        >>> settings = LateFusion({"eeg": 8, "gaze": 2}, fusion="weighted").settings
+        >>> settings.fusion, settings.head_features
+        ('weighted', 128)
     """
 
     where = "LateFusion"

@@ -104,6 +104,14 @@ class MEASettings(ModelSettings):
         disparity_weight: alpha; 0 is an ablation.
         adversarial_weight: beta, of both discriminator losses; 0 is an ablation.
         importance_weight: of the importance head's own loss, which reaches nothing else.
+
+    Example:
+        >>> from mmdisentangle.models import MEA
+        >>> settings = MEA(
+        ...     {"text": 16, "audio": 4, "vision": 8}, preset="mosei", psa_layers=2
+        ... ).settings
+        >>> settings.num_heads, settings.mu, settings.disparity_weight, settings.psa_layers
+        (10, 0.15, 0.03, 2)
     """
 
     where = "MEA"

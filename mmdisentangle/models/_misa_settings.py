@@ -66,6 +66,14 @@ class MISASettings(ModelSettings):
         difference_weight: weight of the difference term.
         similarity_weight: weight of the similarity term.
         reconstruction_weight: weight of the reconstruction term.
+
+    Example:
+        >>> from mmdisentangle.models import MISA
+        >>> settings = MISA(
+        ...     {"text": 16, "audio": 4, "vision": 8}, preset="mosi", hidden_features=64
+        ... ).settings
+        >>> settings.temporal_encoder, settings.averaged_modalities, settings.hidden_features
+        ('lstm', ('text',), 64)
     """
 
     where = "MISA"

@@ -39,6 +39,12 @@ class MulTSettings(ModelSettings):
         embedding_dropout: on every sequence with its positions.
         input_dropout: on the features of the modalities named, before anything else.
         head_dropout: inside the head.
+
+    Example:
+        >>> from mmdisentangle.models import MulT
+        >>> settings = MulT({"text": 16, "audio": 4}, preset="mosei", num_heads=4).settings
+        >>> settings.pooling, settings.num_heads, settings.input_dropout
+        ('last', 4, {'text': 0.3})
     """
 
     where = "MulT"

@@ -24,6 +24,19 @@ class MultimodalModel(Pretrained):
     Args:
         modalities: width of every modality; at least two. The order is kept.
         num_outputs: predicted numbers, classes or labels.
+
+    Raises:
+        DtypeError: modalities are not given as a mapping.
+        ModalityError: fewer than two modalities.
+        SettingError: a width or the number of outputs is not a positive integer.
+
+    Example:
+        >>> from mmdisentangle import create_model
+        >>> model = create_model("misa", modalities={"text": 16, "audio": 4}, hidden_features=8)
+        >>> model.modalities, model.widths["audio"], model.config["hidden_features"]
+        (('text', 'audio'), 4, 8)
+        >>> type(model).from_config(model.config).config == model.config
+        True
     """
 
     settings: ModelSettings

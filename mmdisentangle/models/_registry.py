@@ -65,8 +65,20 @@ def load_pretrained(source: str | Path, *, revision: str | None = None, **parts:
         revision: branch, tag or commit of the repository.
         **parts: modules that the configuration cannot hold, such as ``encoders``.
 
+    Returns:
+        The model, in evaluation mode, on the CPU.
+
     Raises:
         CheckpointError: the checkpoint cannot be read.
+
+    Example:
+        >>> import tempfile
+        >>> model = create_model("misa", modalities={"text": 16, "audio": 4}, hidden_features=8)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save_pretrained(folder)
+        ...     loaded = load_pretrained(folder)
+        >>> type(loaded).__name__, loaded.config == model.config, loaded.training
+        ('MISA', True, False)
     """
     directory = find_checkpoint(source, revision)
     name = read_config(directory)["model"]

@@ -65,6 +65,14 @@ class RTILSettings(ModelSettings):
         reconstruction_weight: weight of the reconstruction term.
         temporal_weight: weight of the temporal term.
         similarity_min_samples: batches with fewer samples of a modality add no similarity; 1 as released.
+
+    Example:
+        >>> from mmdisentangle.models import RTIL
+        >>> settings = RTIL(
+        ...     {"text": 16, "audio": 4, "vision": 8}, published=True, hidden_features=8
+        ... ).settings
+        >>> settings.gate, settings.honour_masks, settings.temporal_modalities
+        ('released', False, ('vision',))
     """
 
     where = "RTIL"

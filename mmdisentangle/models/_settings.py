@@ -21,6 +21,15 @@ class ModelSettings:
         gather: take every mean and batch statistic of the objective over the samples of all processes.
         checkpoint_activations: compute encoders and attention layers again in the backward pass instead of storing what
             is inside them; encoders of the user's own are left alone. The numbers stay the same.
+
+    Example:
+        >>> from mmdisentangle import create_model
+        >>> sizes = {"modalities": {"text": 16, "audio": 4}, "num_outputs": 3}
+        >>> settings = create_model(
+        ...     "misa", task="classification", class_weights=(1.0, 1.0, 4.0), **sizes
+        ... ).settings
+        >>> settings.task, settings.class_weights, settings.label_smoothing
+        ('classification', (1.0, 1.0, 4.0), 0.0)
     """
 
     where: ClassVar[str]

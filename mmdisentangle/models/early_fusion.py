@@ -28,6 +28,12 @@ class EarlyFusionOutput(NamedTuple):
         private: 0, ``[B, P]`` per modality: nothing is kept apart.
         present: which samples have the modality, ``[B]``, of every modality that came with a mask or may be missing;
             others are there in all.
+
+    Example:
+        >>> model = EarlyFusion({"text": 16, "audio": 4}, hidden_features=8)
+        >>> output = model({"text": torch.randn(2, 5, 16), "audio": torch.randn(2, 9, 4)})
+        >>> output.fused.shape, output.private["audio"].abs().max().item()
+        (torch.Size([2, 16]), 0.0)
     """
 
     prediction: Tensor
@@ -38,7 +44,20 @@ class EarlyFusionOutput(NamedTuple):
 
 
 class EarlyFusionObjective(NamedTuple):
-    """The objective is the task alone, each 0-dim."""
+    """The objective is the task alone, each 0-dim.
+
+    Attributes:
+        total: what is minimised.
+        task: loss of the prediction, the same.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> model = EarlyFusion({"text": 16, "audio": 4}, hidden_features=8)
+        >>> output = model({"text": torch.randn(2, 5, 16), "audio": torch.randn(2, 9, 4)})
+        >>> objective = model.objective(output, torch.tensor([3.0, -3.0]))
+        >>> round(objective.total.item(), 1), objective.total is objective.task
+        (8.4, True)
+    """
 
     total: Tensor
     task: Tensor

@@ -26,6 +26,14 @@ class LateFusionOutput(NamedTuple):
         private: code of every modality, ``[B, P]``; 0 where it is missing.
         present: which samples have the modality, ``[B]``, of every modality that came with a mask or may be missing;
             others are there in all.
+
+    Example:
+        >>> model = LateFusion({"text": 16, "audio": 4}, hidden_features=8)
+        >>> output = model({"text": torch.randn(2, 5, 16), "audio": torch.randn(2, 9, 4)})
+        >>> output.fused.shape, output.private["audio"].shape
+        (torch.Size([2, 32]), torch.Size([2, 16]))
+        >>> output.shared["audio"].abs().max().item()
+        0.0
     """
 
     prediction: Tensor
@@ -36,7 +44,20 @@ class LateFusionOutput(NamedTuple):
 
 
 class LateFusionObjective(NamedTuple):
-    """The objective is the task alone, each 0-dim."""
+    """The objective is the task alone, each 0-dim.
+
+    Attributes:
+        total: what is minimised.
+        task: loss of the prediction, the same.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> model = LateFusion({"text": 16, "audio": 4}, hidden_features=8)
+        >>> output = model({"text": torch.randn(2, 5, 16), "audio": torch.randn(2, 9, 4)})
+        >>> objective = model.objective(output, torch.tensor([3.0, -3.0]))
+        >>> round(objective.total.item(), 1), objective.total is objective.task
+        (8.3, True)
+    """
 
     total: Tensor
     task: Tensor

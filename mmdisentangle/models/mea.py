@@ -40,6 +40,12 @@ class MEAOutput(NamedTuple):
         private: exclusive code of every modality, likewise.
         present: which samples have the modality, ``[B]``, of every modality that came with a mask or may be missing;
             others are there in all.
+
+    Example:
+        >>> model = MEA({"text": 16, "audio": 4}, hidden_features=8)
+        >>> output = model({"text": torch.randn(2, 5, 16), "audio": torch.randn(2, 9, 4)})
+        >>> output.prediction.shape, output.fused.shape, output.private["audio"].shape
+        (torch.Size([2, 1]), torch.Size([2, 16]), torch.Size([2, 8]))
     """
 
     prediction: Tensor
@@ -50,7 +56,25 @@ class MEAOutput(NamedTuple):
 
 
 class MEAObjective(NamedTuple):
-    """Terms of the objective, unweighted, each 0-dim; ``total`` holds the weights."""
+    """Terms of the objective, unweighted, each 0-dim; ``total`` holds the weights.
+
+    Attributes:
+        total: the weighted sum, which is minimised.
+        task: loss of the prediction.
+        disparity: dependence of the two codes of a modality.
+        agnostic: loss of the discriminator on agnostic codes, through a gradient reversal.
+        exclusive: its loss on exclusive codes.
+        importance: loss of the head that weighs the agnostic codes.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> model = MEA({"text": 16, "audio": 4}, hidden_features=8)
+        >>> output = model({"text": torch.randn(4, 5, 16), "audio": torch.randn(4, 9, 4)})
+        >>> objective = model.objective(output, torch.tensor([3.0, -3.0, 0.0, 1.0]))
+        >>> {name: round(term.item(), 2) for name, term in objective._asdict().items()}
+        {'total': 6.47, 'task': 4.91, 'disparity': 0.02, 'agnostic': 0.67, 'exclusive':
+         1.47, 'importance': 1.49}
+    """
 
     total: Tensor
     task: Tensor

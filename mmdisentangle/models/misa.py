@@ -43,6 +43,13 @@ class MISAOutput(NamedTuple):
         reconstruction: ``[B, D]``.
         present: which samples have the modality, ``[B]``, of every modality that came with a mask or may be missing;
             others are there in all.
+
+    Example:
+        >>> model = MISA({"text": 16, "audio": 4}, hidden_features=8)
+        >>> inputs = {"text": torch.randn(2, 5, 16), "audio": torch.randn(2, 9, 4)}
+        >>> output = model(inputs, present={"audio": torch.tensor([True, False])})
+        >>> output.fused.shape, output.shared["audio"].abs().amax(1) > 0
+        (torch.Size([2, 32]), tensor([ True, False]))
     """
 
     prediction: Tensor
@@ -55,7 +62,24 @@ class MISAOutput(NamedTuple):
 
 
 class MISAObjective(NamedTuple):
-    """Terms of the objective, unweighted, each 0-dim; ``total`` holds the weights."""
+    """Terms of the objective, unweighted, each 0-dim; ``total`` holds the weights.
+
+    Attributes:
+        total: the weighted sum, which is minimised.
+        task: loss of the prediction.
+        difference: linear dependence of the two codes of a modality, and of the private codes of every two.
+        similarity: distance of the shared codes, or loss of the discriminator.
+        reconstruction: error of every modality's vector, given back from its codes.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> model = MISA({"text": 16, "audio": 4}, hidden_features=8)
+        >>> output = model({"text": torch.randn(4, 5, 16), "audio": torch.randn(4, 9, 4)})
+        >>> objective = model.objective(output, torch.tensor([3.0, -3.0, 0.0, 1.0]))
+        >>> {name: round(term.item(), 2) for name, term in objective._asdict().items()}
+        {'total': 7.6, 'task': 5.05, 'difference': 0.46, 'similarity': 1.11,
+         'reconstruction': 1.3}
+    """
 
     total: Tensor
     task: Tensor

@@ -28,6 +28,12 @@ class MulTOutput(NamedTuple):
         private: every modality before it has read any other, mean over time, ``[B, d]``; likewise.
         present: which samples have the modality, ``[B]``, of every modality that came with a mask or may be missing;
             others are there in all.
+
+    Example:
+        >>> model = MulT({"text": 16, "audio": 4}, features=8, num_heads=2, cross_layers=1)
+        >>> output = model({"text": torch.randn(2, 5, 16), "audio": torch.randn(2, 9, 4)})
+        >>> output.fused.shape, output.shared["audio"].shape
+        (torch.Size([2, 16]), torch.Size([2, 8]))
     """
 
     prediction: Tensor
@@ -38,7 +44,20 @@ class MulTOutput(NamedTuple):
 
 
 class MulTObjective(NamedTuple):
-    """The objective is the task alone, each 0-dim."""
+    """The objective is the task alone, each 0-dim.
+
+    Attributes:
+        total: what is minimised.
+        task: loss of the prediction, the same.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> model = MulT({"text": 16, "audio": 4}, features=8, num_heads=2, cross_layers=1)
+        >>> output = model({"text": torch.randn(2, 5, 16), "audio": torch.randn(2, 9, 4)})
+        >>> objective = model.objective(output, torch.tensor([3.0, -3.0]))
+        >>> round(objective.total.item(), 1), objective.total is objective.task
+        (11.0, True)
+    """
 
     total: Tensor
     task: Tensor

@@ -51,6 +51,12 @@ class RTILOutput(NamedTuple):
         gates: gate of every modality but the query, ``[B, Tq]``.
         masks: real frames, ``[B, T_m]``, of every modality that came with a mask or may be missing; others are all
             real.
+
+    Example:
+        >>> model = RTIL({"text": 16, "audio": 4}, hidden_features=8)
+        >>> output = model({"text": torch.randn(2, 5, 16), "audio": torch.randn(2, 9, 4)})
+        >>> output.shared["audio"].shape, output.fused.shape, output.gates["audio"].shape
+        (torch.Size([2, 9, 8]), torch.Size([2, 8]), torch.Size([2, 5]))
     """
 
     prediction: Tensor
@@ -64,7 +70,25 @@ class RTILOutput(NamedTuple):
 
 
 class RTILObjective(NamedTuple):
-    """Terms of the objective, unweighted, each 0-dim; ``total`` holds the weights."""
+    """Terms of the objective, unweighted, each 0-dim; ``total`` holds the weights.
+
+    Attributes:
+        total: the weighted sum, which is minimised.
+        task: loss of the prediction.
+        adversarial: loss of the discriminator on shared codes, through a gradient reversal, and on private ones.
+        similarity: distance of the distributions of shared codes.
+        reconstruction: error of every frame, given back from its two codes.
+        temporal: change of the codes between neighbouring frames.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> model = RTIL({"text": 16, "audio": 4}, hidden_features=8)
+        >>> output = model({"text": torch.randn(4, 5, 16), "audio": torch.randn(4, 9, 4)})
+        >>> objective = model.objective(output, torch.tensor([3.0, -3.0, 0.0, 1.0]))
+        >>> {name: round(term.item(), 2) for name, term in objective._asdict().items()}
+        {'total': 7.52, 'task': 4.96, 'adversarial': 1.43, 'similarity': 0.75,
+         'reconstruction': 1.21, 'temporal': 0.02}
+    """
 
     total: Tensor
     task: Tensor

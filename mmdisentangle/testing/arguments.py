@@ -51,6 +51,18 @@ class Frames:
         mask: keyword of its mask ``[B, T]``, True = real; None where it has none (all frames are real then).
         like: name of another `Frames` whose lengths and mask it shares.
         domain: maps standard normal numbers to what the argument may hold, for instance ``torch.sigmoid``.
+
+    Example:
+        >>> from mmdisentangle.functional import masked_mean
+        >>> from mmdisentangle.testing import Case, check_contract
+        >>> case = Case(
+        ...     name="masked_mean",
+        ...     build=lambda: masked_mean,
+        ...     arguments=(Frames("x", 3, mask="mask"),),
+        ... )
+        >>> check_contract(case, only=["padding_content", "padding_length"])
+        >>> [(leaf.name, leaf.kind, leaf.shape, leaf.masked) for leaf in case.leaves]
+        [('x', 'frames', (3,), True)]
     """
 
     name: str
@@ -80,6 +92,13 @@ class Streams:
         aligned: whether all modalities must have the same lengths.
         pooled: whether the tensors are ``[B, width_m]`` and the masks ``[B]``.
         domain: maps standard normal numbers to what the argument may hold.
+
+    Example:
+        >>> inputs = Streams(
+        ...     "inputs", {"text": 4, "audio": 2}, masks="masks", present="present"
+        ... )
+        >>> [(leaf.name, leaf.kind, leaf.shape, leaf.masked) for leaf in inputs.leaves()]
+        [('inputs.text', 'frames', (4,), True), ('inputs.audio', 'frames', (2,), True)]
     """
 
     name: str
@@ -120,6 +139,15 @@ class Samples:
         mask: keyword of its mask ``[B]``, True = the sample counts.
         like: name of another `Samples` whose mask it shares.
         domain: maps standard normal numbers to what the argument may hold.
+
+    Example:
+        >>> from mmdisentangle.functional import hsic
+        >>> from mmdisentangle.testing import Case, check_contract
+        >>> codes = Samples("x", 3, mask="mask"), Samples("y", 2, like="x")
+        >>> case = Case(name="hsic", build=lambda: hsic, arguments=codes)
+        >>> check_contract(case, only=["padding_content"])
+        >>> [(leaf.name, leaf.kind, leaf.owner) for leaf in case.leaves]
+        [('x', 'rows', 'x'), ('y', 'rows', 'x')]
     """
 
     name: str
@@ -143,6 +171,11 @@ class Labels:
         name: keyword of the argument.
         classes: number of classes.
         like: name of the `Samples` whose mask tells which labels count; the others may be anything.
+
+    Example:
+        >>> (leaf,) = Labels("labels", classes=3, like="x").leaves()
+        >>> leaf.kind, leaf.classes, leaf.owner
+        ('labels', 3, 'x')
     """
 
     name: str
@@ -163,6 +196,11 @@ class Weight:
         name: keyword of the argument.
         shape: all its axes.
         domain: maps standard normal numbers to what the argument may hold.
+
+    Example:
+        >>> (leaf,) = Weight("prototypes", (3, 8)).leaves()
+        >>> leaf.kind, leaf.shape
+        ('weight', (3, 8))
     """
 
     name: str

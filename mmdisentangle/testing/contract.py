@@ -54,6 +54,25 @@ def contract_parameters(cases: Iterable[Case], *, marks: Mapping[str, Any] | Non
     Args:
         cases: what to check. Exempt checks are listed, too: an exemption is checked.
         marks: pytest marks for the checks of a name; the key ``"compiles"`` stands for all that compile or export.
+
+    Returns:
+        One ``pytest.param`` for each pair.
+
+    Example:
+        >>> import pytest
+        >>> from mmdisentangle.functional import masked_mean
+        >>> from mmdisentangle.testing import Case, Frames, check_contract
+        >>> case = Case(
+        ...     name="masked_mean",
+        ...     build=lambda: masked_mean,
+        ...     arguments=(Frames("x", 3, mask="mask"),),
+        ... )
+        >>> parameters = contract_parameters([case], marks={"compiles": pytest.mark.slow})
+        >>> @pytest.mark.parametrize(("case", "check"), parameters)
+        ... def test_contract(case, check):
+        ...     check_contract(case, only=[check])
+        >>> [parameter.id for parameter in parameters][:2]
+        ['masked_mean-padding_content', 'masked_mean-padding_length']
     """
     import pytest
 

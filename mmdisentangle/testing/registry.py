@@ -18,6 +18,12 @@ class Check:
         function: raises where the case does not meet the demand.
         applies: whether the demand means anything for a case.
         compiles: whether it uses ``torch.compile`` or ``torch.export``, and so takes seconds.
+
+    Example:
+        >>> from mmdisentangle.testing import CHECKS
+        >>> check = CHECKS["padding_length"]
+        >>> check.summary, check.compiles
+        ('Lengthening the padding changes neither values nor gradients.', False)
     """
 
     name: str

@@ -32,6 +32,16 @@ class DataConfig:
             of the (standardised) data.
         num_workers: processes that read batches ahead; 0 reads them where they are used. The result does not depend on
             it.
+
+    Raises:
+        SettingError: a value out of its range or list.
+
+    Example:
+        >>> config = load_config(
+        ...     overrides=["data.standardize=robust", "data.drop_modalities={text: 0.2}"]
+        ... )
+        >>> config.data.standardize, config.data.drop_modalities, config.data.batch_size
+        ('robust', {'text': 0.2}, 16)
     """
 
     format: str = "auto"
@@ -73,6 +83,14 @@ class OptimConfig:
         warmup: share of all steps over which the learning rate rises from 0.
         clipping: ``none``, ``norm`` (of the whole gradient) or ``value`` (of each entry).
         clip_value: the limit.
+
+    Raises:
+        SettingError: a value out of its range or list.
+
+    Example:
+        >>> config = load_config(overrides=["optim.name=sgd", "optim.lr=0.1"])
+        >>> config.optim.lr, config.optim.schedule, config.optim.warmup
+        (0.1, 'cosine', 0.1)
     """
 
     name: str = "adamw"
@@ -105,6 +123,15 @@ class ReversalConfig:
             being learned, most easily with a cosine-margin discriminator, whose logits reach 30.
         settings: of that schedule, for instance ``{gamma: 10}``.
         warmup: share of the training over which the strength is held back.
+
+    Raises:
+        SettingError: a value out of its range or list, or a setting that the schedule does not have.
+
+    Example:
+        >>> config = load_config(overrides=["training.reversal.strength=0.5"])
+        >>> strength = config.training.reversal.build()
+        >>> [round(strength(progress), 2) for progress in (0.0, 0.1, 0.5, 1.0)]
+        [0.0, 0.23, 0.49, 0.5]
     """
 
     schedule: str = "dann"
@@ -151,6 +178,14 @@ class TrainingConfig:
         strategy: how several processes share the work: ``ddp`` (every one has the whole model), ``fsdp`` (parameters,
             gradients and the optimiser's state are shared out) or ``auto``, which is ``ddp``.
         accumulate: passes per step of the optimiser, each with its part of the ``data.batch_size`` samples.
+
+    Raises:
+        SettingError: a value out of its range or list.
+
+    Example:
+        >>> config = load_config(overrides=["training.patience=10", "training.monitor=val/mae"])
+        >>> config.training.patience, config.training.monitor, config.training.max_epochs
+        (10, 'val/mae', 40)
     """
 
     max_epochs: int = 40
@@ -228,10 +263,23 @@ def load_config(
         overrides: ``"section.key=value"``; the value is read as YAML, so ``[a, b]``, ``null`` and ``1e-3`` work.
         defaults: what to start from; ``Config()`` where None.
 
+    Returns:
+        All settings, those not given at their defaults.
+
     Raises:
         SettingError: an unknown key (the nearest are listed), a value of the wrong type or out of range, or a file
             that is not YAML.
         FileNotFoundError: there is no such file.
+        MissingExtraError: omegaconf is not installed (``mmdisentangle[train]``).
+
+    Example:
+        >>> load_config(overrides=["optim.lr=3e-4"]).optim.lr
+        0.0003
+        >>> load_config(overrides=["optim.warm_up=0.2"])
+        Traceback (most recent call last):
+        ...
+        mmdisentangle._core.errors.SettingError: settings: --set optim.warm_up=0.2: unknown
+        key 'optim.warm_up'; did you mean 'optim.warmup' or 'optim.name' or 'optim.lr'?
     """
     omegaconf: Any = require_extra("omegaconf", "train")
     merged = omegaconf.OmegaConf.structured(defaults or Config())
@@ -253,7 +301,23 @@ def load_config(
 
 
 def save_config(config: Config, path: str | Path) -> None:
-    """Write all settings as YAML, which ``load_config`` reads back to an equal configuration."""
+    """Write all settings as YAML, which ``load_config`` reads back to an equal configuration.
+
+    Args:
+        config: the settings.
+        path: of the file, which is replaced where it exists.
+
+    Raises:
+        MissingExtraError: omegaconf is not installed (``mmdisentangle[train]``).
+
+    Example:
+        >>> import tempfile
+        >>> config = load_config(overrides=["model.hidden_features=64", "optim.lr=3e-4"])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_config(config, f"{folder}/config.yaml")
+        ...     load_config(f"{folder}/config.yaml") == config
+        True
+    """
     omegaconf: Any = require_extra("omegaconf", "train")
     Path(path).write_text(omegaconf.OmegaConf.to_yaml(omegaconf.OmegaConf.structured(config)), encoding="utf-8")
 

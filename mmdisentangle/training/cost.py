@@ -23,6 +23,15 @@ class Cost:
         memory: highest use of memory, in MiB: allocated by torch on a CUDA device, else resident in the process, with
             all the libraries it has loaded (None where the system does not tell).
         memory_before: the same before the training began.
+
+    Example:
+        >>> from mmdisentangle.data import make_shared_private
+        >>> from mmdisentangle.training import fit, load_config
+        >>> data = make_shared_private(40, modalities={"eeg": 4, "gaze": 2}).dataset
+        >>> config = load_config(overrides=["training.max_epochs=2"])
+        >>> cost = fit(config, train=data, model="late_fusion").cost
+        >>> cost.seconds > 2 * cost.seconds_per_epoch, 0 < cost.waiting < 1
+        (True, True)
     """
 
     seconds: float

@@ -63,6 +63,15 @@ class Result:
         history: every logged value of every epoch.
         cost: time and memory.
         folder: run folder; None where nothing was written.
+
+    Example:
+        >>> from mmdisentangle.data import make_shared_private
+        >>> from mmdisentangle.training import load_config
+        >>> data = make_shared_private(40, modalities={"eeg": 4, "gaze": 2}).dataset
+        >>> config = load_config(overrides=["training.max_epochs=2"])
+        >>> result = fit(config, train=data, model="late_fusion")
+        >>> sorted(result.scores["validation"]), len(result.history), result.model.training
+        (['mae', 'pearson'], 2, False)
     """
 
     model: nn.Module
@@ -115,6 +124,16 @@ def fit(
     Raises:
         DataError: a part without samples or targets, or with NaN or infinities; data sets of different kinds.
         SettingError: settings that do not fit the data; a run folder that is finished or belongs to another run.
+
+    Example:
+        >>> from mmdisentangle.data import SharedPrivateGenerator
+        >>> from mmdisentangle.training import load_config
+        >>> world = SharedPrivateGenerator(modalities={"eeg": 4, "gaze": 2}, lengths=8)
+        >>> train, test = world.draw(100, seed=0).dataset, world.draw(50, seed=1).dataset
+        >>> config = load_config(overrides=["training.max_epochs=3", "optim.lr=0.01"])
+        >>> result = fit(config, train=train, test=test, model="misa")
+        >>> round(result.scores["test"]["pearson"], 1)
+        0.8
     """
     check_data(config, train, validation, test)
     check_scores(config, train)

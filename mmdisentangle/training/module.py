@@ -42,6 +42,20 @@ class DisentanglementModule(LightningModule):
 
     Raises:
         ModalityError: ``freeze`` names a modality without an encoder.
+        UnknownNameError: no score has the name.
+
+    Example:
+        >>> import lightning
+        >>> from mmdisentangle.data import make_shared_private
+        >>> from mmdisentangle.models import LateFusion
+        >>> data = make_shared_private(40, modalities={"eeg": 4, "gaze": 2}).dataset
+        >>> module = DisentanglementModule(
+        ...     LateFusion(data.modalities), task="regression", num_outputs=1
+        ... )
+        >>> module(data.collate(list(data))).prediction.shape
+        torch.Size([40, 1])
+        >>> loader = torch.utils.data.DataLoader(data, batch_size=8, collate_fn=data.collate)
+        >>> lightning.pytorch.Trainer(max_epochs=5).fit(module, loader)  # doctest: +SKIP
     """
 
     def __init__(

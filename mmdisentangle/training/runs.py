@@ -43,7 +43,27 @@ _VERSIONS = ("mmdisentangle", "torch")
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A run that is complete, read back from its folder."""
+    """A run that is complete, read back from its folder.
+
+    Args:
+        model: with the chosen weights, in evaluation mode, on the CPU.
+        standardizer: the one fitted in training; None where there was none.
+        config: all settings.
+        identity: what was trained on what, with which versions.
+        metrics: scores, chosen epoch and cost, as in ``metrics.json``.
+
+    Example:
+        >>> import tempfile
+        >>> from mmdisentangle.data import make_shared_private
+        >>> from mmdisentangle.training import fit
+        >>> data = make_shared_private(20, modalities={"eeg": 4, "gaze": 2}).dataset
+        >>> config = load_config(overrides=["training.max_epochs=1"])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     result = fit(config, train=data, model="late_fusion", out=f"{folder}/run")
+        ...     run = RunFolder(Path(f"{folder}/run")).load()
+        >>> run.identity["model"], run.config == config, run.metrics["epoch"]
+        ('late_fusion', True, 1)
+    """
 
     model: nn.Module
     standardizer: Standardizer | None
@@ -58,6 +78,16 @@ class RunFolder:
 
     Args:
         path: the folder.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     run = RunFolder(Path(folder) / "run")
+        ...     print(run.status)
+        ...     resumed = run.begin(Config(), {"model": "own", "data": "own"})
+        ...     print(run.status, resumed)
+        absent
+        unfinished False
     """
 
     path: Path

@@ -137,7 +137,12 @@ _SCHEDULES: dict[str, Callable[..., float]] = {
 
 
 def list_schedules() -> list[str]:
-    """Return the names that ``create_schedule`` knows."""
+    """Return the names that ``create_schedule`` knows.
+
+    Example:
+        >>> list_schedules()
+        ['constant', 'cosine', 'dann', 'linear']
+    """
     return sorted(_SCHEDULES)
 
 

@@ -19,6 +19,11 @@ def test_each_score_has_its_own_best_answer():
     assert found["corr"] != found["corr"]
 
 
+def test_a_constant_has_no_correlation():
+    found = constant_scores(dataset(torch.randn(40)), ["pearson", "corr", "sims_corr"])
+    assert all(value != value for value in found.values())
+
+
 def test_classes_and_labels():
     classes = dataset(torch.tensor([2, 0, 2, 1, 2]), task="classification", num_outputs=3)
     assert constant_scores(classes)["accuracy"] == pytest.approx(0.6)

@@ -28,6 +28,16 @@ class DataFile:
         splits: data sets by split: train, validation and test as far as they are there.
         findings: what was found, split by split and modality by modality; numbers, texts, lists and dicts only.
         raw_text: the text of each sample by split, in the order of the data set, where the file has it.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> arrays = {"train_eeg": np.random.randn(6, 50, 8), "train_target": np.arange(6) / 6}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.savez(f"{folder}/own.npz", task="regression", **arrays)
+        ...     file = read_file(f"{folder}/own.npz")
+        >>> file.format, len(file.splits["train"]), file.splits["train"].modalities
+        ('npz', 6, {'eeg': 8})
     """
 
     path: Path
@@ -115,7 +125,27 @@ def read_file(
 
 
 def describe_file(path: str | Path, **settings: Any) -> str:
-    """Return what is in a data file as plain text; the arguments are those of ``read_file``."""
+    """Return what is in a data file as plain text.
+
+    Args:
+        path: the file or folder.
+        **settings: further arguments of `read_file`.
+
+    Raises:
+        FileNotFoundError, DataError, UnsafePickleError: as `read_file`.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> arrays = {"train_eeg": np.random.randn(6, 50, 8), "train_target": np.arange(6) / 6}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.savez(f"{folder}/own.npz", task="regression", **arrays)
+        ...     text = describe_file(f"{folder}/own.npz")
+        >>> print(text[text.index("train") :])
+        train: 6 samples
+          regression: 0 to 0.8333, mean 0.4167
+          eeg  float64  [6, 50, 8]  50 frames  no padding
+    """
     return read_file(path, **settings).describe()
 
 

@@ -32,6 +32,17 @@ class DCI:
         importance: ``[D, K]``; each column sums to 1, or is 0 where no code is important beyond chance.
         chance: mean of each of the three scores with permuted factors.
         p_value: share of permutations that reach each of them.
+
+    Example:
+        >>> factors = np.random.default_rng(0).normal(size=(300, 2))
+        >>> found = dci(
+        ...     factors @ np.array([[1.0, 1.0], [0.0, 1.0]]), factors, predictor="lasso"
+        ... )
+        >>> found.importance.round(1)
+        array([[1. , 0.4],
+               [0. , 0.6]])
+        >>> found.disentanglement_per_code.round(1), round(found.chance["disentanglement"], 1)
+        (array([0.1, 1. ]), 0.2)
     """
 
     disentanglement: float

@@ -25,6 +25,13 @@ class SeparatedAttributePredictability:
         predictability: ``[D, K]``, 0 (chance) to 1 (always right).
         chance: mean score with permuted factors.
         p_value: share of permutations that reach the score.
+
+    Example:
+        >>> factors = np.random.default_rng(0).normal(size=(500, 2))
+        >>> found = separated_attribute_predictability(factors[:, ::-1], factors)
+        >>> found.best_code, found.predictability.round(1)
+        (array([1, 0]), array([[0., 1.],
+               [1., 0.]]))
     """
 
     score: float

@@ -39,6 +39,14 @@ class Estimate:
         high: its upper end.
         chance: mean of the score with permuted factors.
         p_value: share of permutations that reach the score; no smaller than 1 / (permutations + 1).
+
+    Example:
+        >>> random = np.random.default_rng(0)
+        >>> factors = random.normal(size=(200, 2))
+        >>> codes = factors + random.normal(size=(200, 2))
+        >>> sap = factor_metrics(codes, factors, predictor="lasso").scores["sap"]
+        >>> round(sap.value, 2), round(sap.low, 2), round(sap.high, 2), round(sap.chance, 2)
+        (0.53, 0.48, 0.58, 0.0)
     """
 
     value: float
@@ -59,6 +67,15 @@ class FactorMetrics:
         mig: likewise.
         sap: likewise.
         modularity: likewise.
+
+    Example:
+        >>> factors = np.random.default_rng(0).normal(size=(200, 2))
+        >>> found = factor_metrics(factors[:, ::-1], factors, predictor="lasso")
+        >>> round(found.scores["mig"].value, 2), found.mig.best_code
+        (1.0, array([1, 0]))
+        >>> found.dci.importance.round(1)
+        array([[0., 1.],
+               [1., 0.]])
     """
 
     scores: dict[str, Estimate]

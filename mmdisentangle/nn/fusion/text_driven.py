@@ -26,9 +26,20 @@ GATE_ALIGNMENTS = ("attended", "frame")
 
 
 class FusionOutput(NamedTuple):
-    """Fused sequence ``[B, Tq, (M-1) D]``, its mask ``[B, Tq]``, and each gate ``[B, Tq]`` in 0..1.
+    """What `TextDrivenFusion` returns.
 
-    ``Tq`` is the length of the query; 1 where the query is empty.
+    Attributes:
+        sequence: fused sequence ``[B, Tq, (M-1) D]``; ``Tq`` is the length of the query, 1 where the query is empty.
+        mask: real frames of the sequence, ``[B, Tq]``.
+        gates: gate of every modality but the query, ``[B, Tq]``, in 0..1.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> fusion = TextDrivenFusion(("text", "audio"), hidden_features=8, gate="soft").eval()
+        >>> codes = {"text": torch.rand(2, 5, 8), "audio": torch.rand(2, 9, 8)}
+        >>> output = fusion(codes, codes)
+        >>> {name: round(gate.mean().item(), 1) for name, gate in output.gates.items()}
+        {'audio': 0.5}
     """
 
     sequence: Tensor

@@ -47,7 +47,20 @@ _WHERE = "DecoupledGraphFusion"
 
 
 class GraphFusionOutput(NamedTuple):
-    """Both fused codes side by side ``[B, 2 D]``, and each of them ``[B, D]``."""
+    """What `DecoupledGraphFusion` returns.
+
+    Attributes:
+        fused: both fused codes side by side, ``[B, 2 D]``.
+        exclusive: fused exclusive code, ``[B, D]``.
+        agnostic: fused agnostic code, ``[B, D]``.
+
+    Example:
+        >>> fusion = DecoupledGraphFusion(("text", "audio"), 8, out_features=3)
+        >>> codes = {"text": torch.rand(2, 8), "audio": torch.rand(2, 8)}
+        >>> output = fusion(codes, codes)
+        >>> output.fused.shape, output.agnostic.shape
+        (torch.Size([2, 6]), torch.Size([2, 3]))
+    """
 
     fused: Tensor
     exclusive: Tensor
@@ -55,7 +68,18 @@ class GraphFusionOutput(NamedTuple):
 
 
 class GraphPair(NamedTuple, Generic[OfGraph]):
-    """The same fact of both graphs."""
+    """The same of both graphs, such as their attention.
+
+    Attributes:
+        exclusive: of the graph of exclusive codes.
+        agnostic: of the graph of agnostic codes.
+
+    Example:
+        >>> fusion = DecoupledGraphFusion(("text", "audio"), 8)
+        >>> codes = {"text": torch.ones(1, 8), "audio": torch.ones(1, 8)}
+        >>> fusion.attention(codes, codes).agnostic.tolist()
+        [[[0.0, 1.0], [1.0, 0.0]]]
+    """
 
     exclusive: OfGraph
     agnostic: OfGraph

@@ -19,11 +19,26 @@ WeightOn: TypeAlias = Literal["loss", "input"]
 
 
 class DoubleDiscriminatorOutput(NamedTuple):
-    """Losses in nats, accuracies and chance as probabilities, all 0-dim but ``weights``.
+    """What `DoubleDiscriminator` returns: losses in nats, accuracies and chance as probabilities.
 
-    ``agnostic``, ``exclusive`` and ``importance`` are the losses of the agnostic codes, of the exclusive codes and of
-    the importance head. ``weights`` ``[B, M]`` are the importance weights, 0 for a missing modality. ``chance`` is the
-    accuracy of always naming the most frequent modality: 1/M where none is missing.
+    All are 0-dim but ``weights``.
+
+    Attributes:
+        agnostic: loss of the agnostic codes.
+        exclusive: loss of the exclusive codes.
+        importance: loss of the importance head.
+        weights: importance weights ``[B, M]``, 0 for a missing modality.
+        agnostic_accuracy: share of the agnostic codes whose modality is told.
+        exclusive_accuracy: the same for the exclusive codes.
+        chance: accuracy of always naming the most frequent modality: 1/M where none is missing.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> codes = {"text": torch.rand(8, 4), "audio": torch.rand(8, 4)}
+        >>> output = DoubleDiscriminator(("text", "audio"), 4).eval()(codes, codes)
+        >>> loss = output.agnostic + output.exclusive + output.importance
+        >>> output.exclusive_accuracy.item(), output.chance.item()
+        (0.5, 0.5)
     """
 
     agnostic: Tensor

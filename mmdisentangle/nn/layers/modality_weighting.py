@@ -17,7 +17,19 @@ WeightingForm: TypeAlias = Literal["pooled", "flatten"]
 
 
 class ModalityWeightingOutput(NamedTuple):
-    """Weighted sequences ``[B, T_m, d]``, and the weights ``[B, M]``: 0 for a missing modality, else adding up to 1."""
+    """What `ModalityWeighting` returns.
+
+    Attributes:
+        sequences: weighted sequences, ``[B, T_m, d]`` per modality.
+        weights: ``[B, M]``, 0 for a missing modality, else adding up to 1.
+
+    Example:
+        >>> weighting = ModalityWeighting(("text", "audio"), 8)
+        >>> sequences = {"text": torch.rand(1, 3, 8), "audio": torch.rand(1, 9, 8)}
+        >>> missing = torch.zeros(1, 9, dtype=torch.bool)
+        >>> weighting(sequences, {"audio": missing}).weights.tolist()
+        [[1.0, 0.0]]
+    """
 
     sequences: dict[str, Tensor]
     weights: Tensor

@@ -23,9 +23,17 @@ from mmdisentangle.nn.layers._attention_block import AttentionBlock, AttentionSc
 
 
 class PredictiveSelfAttentionOutput(NamedTuple):
-    """The transformed sequence ``[B, T, d]``, and the logits for the next layer; 0 at padding.
+    """What `PredictiveSelfAttention` returns; 0 at padding.
 
-    The logits are ``[B, H, T, T]``, with a window ``[B, H, T, 2 window + 1]``.
+    Attributes:
+        sequence: the transformed sequence, ``[B, T, d]``.
+        logits: for the next layer, ``[B, H, T, T]``; with a window ``[B, H, T, 2 window + 1]``.
+
+    Example:
+        >>> layer = PredictiveSelfAttention(8, num_heads=2, predict=False, window=3)
+        >>> output = layer(torch.rand(1, 100, 8))
+        >>> output.sequence.shape, output.logits.shape
+        (torch.Size([1, 100, 8]), torch.Size([1, 2, 100, 7]))
     """
 
     sequence: Tensor

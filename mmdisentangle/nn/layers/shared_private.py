@@ -16,7 +16,19 @@ CODE_ACTIVATIONS: dict[str, type[nn.Module]] = {"sigmoid": nn.Sigmoid, "tanh": n
 
 
 class SharedPrivateCodes(NamedTuple):
-    """Codes of every modality, ``[B, T_m, D]``, zero at padded frames."""
+    """What `SharedPrivateEncoder` returns: codes of every modality, ``[B, T_m, D]``, zero at padded frames.
+
+    Attributes:
+        shared: what the modality has in common with the others.
+        private: what it has for itself.
+        projected: its features at the width of the codes, which both codes together should give back.
+
+    Example:
+        >>> encoder = SharedPrivateEncoder({"text": 8, "audio": 3}, hidden_features=4)
+        >>> codes = encoder({"text": torch.randn(2, 5, 8), "audio": torch.randn(2, 9, 3)})
+        >>> {name: tuple(code.shape) for name, code in codes.private.items()}
+        {'text': (2, 5, 4), 'audio': (2, 9, 4)}
+    """
 
     shared: dict[str, Tensor]
     private: dict[str, Tensor]

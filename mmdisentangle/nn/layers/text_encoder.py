@@ -24,6 +24,14 @@ class TextFeatures(NamedTuple):
         mask: True = a word: ``masks["text"]`` of a model.
         sentence: mean over all sub-words and special tokens of a text, as sentence embeddings are made; 0 for an empty
             text.
+
+    Example:
+        >>> encoder = TextEncoder.from_pretrained("sentence-transformers/all-MiniLM-L6-v2").eval()  # doctest: +SKIP
+        >>> features = encoder(["a fine film", "a good movie", "rain in April"])  # doctest: +SKIP
+        >>> features.words.shape, features.mask.sum(1)  # doctest: +SKIP
+        (torch.Size([3, 3, 384]), tensor([3, 3, 3]))
+        >>> torch.cosine_similarity(features.sentence[0], features.sentence[1:])  # doctest: +SKIP
+        tensor([0.6223, 0.0827], grad_fn=<SumBackward1>)
     """
 
     words: Float[Tensor, "B W D"]
@@ -189,6 +197,15 @@ def encode_texts(texts: Sequence[Text], encoder: TextEncoder, *, batch_size: int
 
     Returns:
         Vectors of the words of each text, on the CPU; those that ``long_texts="truncate"`` cut off are missing.
+
+    Raises:
+        SettingError: ``batch_size`` is not a positive integer.
+        DtypeError: a text is no string or list of strings.
+
+    Example:
+        >>> encoder = TextEncoder.from_pretrained("sentence-transformers/all-MiniLM-L6-v2")  # doctest: +SKIP
+        >>> [words.shape for words in encode_texts(["not bad at all", ["unbelievable"], ""], encoder)]  # doctest: +SKIP
+        [torch.Size([4, 384]), torch.Size([1, 384]), torch.Size([0, 384])]
     """
     check_count("encode_texts", "batch_size", batch_size)
     training = encoder.training
