@@ -24,7 +24,7 @@ from mmdisentangle.nn import (
 WIDTHS = {"eeg": 8, "gaze": 6}
 OTHER = {"eeg": "gaze", "gaze": "eeg"}
 CODE, NOISE = 16, 0.2
-torch.manual_seed(0)
+_ = torch.manual_seed(0)
 
 # %%
 # :py:class:`~mmdisentangle.data.SharedPrivateGenerator` mixes two shared factors, which both modalities see, and two
@@ -106,7 +106,7 @@ def readable(code, factor):
 
 
 numbers = {}
-figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.4), sharey=True, layout="constrained")
+figure, axes = plt.subplots(1, 3, figsize=(8.2, 3.4), sharey=True, layout="constrained")
 for each, (terms, codes) in zip(axes, fitted.items(), strict=True):
     numbers[terms] = table = {
         (factor, code): readable(codes[code], values) for factor, values in factors.items() for code in codes

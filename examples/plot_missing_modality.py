@@ -63,7 +63,7 @@ curves = {
     name: robustness_curve(model, test, drop_rates=(0, 0.5, 1), noise_levels=(), repeats=2)
     for name, model in models.items()
 }
-figure, axes = plt.subplots(1, 4, figsize=(9.6, 3.3), sharey=True, layout="constrained")
+figure, axes = plt.subplots(1, 4, figsize=(8.2, 3.3), sharey=True, layout="constrained")
 for each, modality in zip(axes, (*train.modalities, "*"), strict=True):
     for name, curve in curves.items():
         points = curve.curve("drop", modality)
