@@ -111,4 +111,5 @@ plt.show()
 # disagreement and earns the difference between the rows "hard" and "off". Where the modality is useful either way,
 # the gate stays open, and a closed gate would be a loss. So read gates as what the task wanted, not as a measurement
 # of agreement; for that, compare the shared codes themselves. A soft gate that hovers about one half, as in the
-# second world, is not undecided: a constant factor changes little in front of a LayerNorm.
+# second world, is not undecided: a factor that is the same for all samples is made up for by the weights of the
+# attention.
