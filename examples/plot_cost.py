@@ -20,7 +20,7 @@ from mmdisentangle.nn import TemporalInvariantLoss
 
 BLUE, ORANGE, GREY = "#1f5f99", "#d9822b", "#7a7a7a"
 torch.set_num_threads(1)
-torch.manual_seed(0)
+_ = torch.manual_seed(0)
 
 # %%
 # Two ways to the same numbers, twice. All frames stand one second apart, and a frame sees 8 seconds to each side. The
@@ -87,7 +87,7 @@ for title, (*forms, lengths) in COMPARED.items():
     for length, values in zip(lengths, torch.tensor(rounds[1:]).amin(0).tolist(), strict=True):
         measured[title, length] = values
 
-figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(8.2, 3.8), layout="constrained")
 for each, (title, (_, _, lengths)) in zip(axes, COMPARED.items(), strict=True):
     for form, colour, marker in ((0, ORANGE, "s"), (1, BLUE, "o")):
         times = [1000 * measured[title, length][form] for length in lengths]

@@ -16,7 +16,7 @@ from mmdisentangle.nn import DecoupledGraphFusion
 
 COLOURS = {"eeg": "#1f5f99", "video": "#d9822b", "text": "#7a7a7a"}
 NAMES = tuple(COLOURS)
-torch.manual_seed(0)
+_ = torch.manual_seed(0)
 
 # %%
 # Three seconds: EEG at 16 frames a second, video at 5 with a gap, and words that come when they are spoken. No stream
@@ -50,7 +50,7 @@ SETTINGS = {
 }
 graphs = {title: frame_graph(**settings) for title, settings in SETTINGS.items()}
 
-figure, axes = plt.subplots(3, 1, figsize=(9, 7.2), sharex=True, layout="constrained")
+figure, axes = plt.subplots(3, 1, figsize=(8.2, 7.2), sharex=True, layout="constrained")
 for each, (title, (edges, time, modality)) in zip(axes, graphs.items(), strict=True):
     height = -modality.float()
     asked = int(((modality == 1) * -(time - 2.0).abs() + (modality != 1) * -9).argmax())

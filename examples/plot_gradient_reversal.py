@@ -21,7 +21,7 @@ from mmdisentangle.nn import GradientReversal, ModalityDiscriminator
 BLUE, ORANGE = "#1f5f99", "#d9822b"
 FIELD = LinearSegmentedColormap.from_list("field", [ORANGE, "white", BLUE])
 NAMES = ("audio", "video")
-torch.manual_seed(0)
+_ = torch.manual_seed(0)
 
 # %%
 # Audio and video observe the same thing, an angle and a depth. Audio shows it on a ring, off centre; video on a disc
@@ -115,7 +115,7 @@ fitted = {
 # %%
 # Codes of samples that were not trained on. The colour of the background is what the discriminator answers there,
 # white where it cannot tell.
-figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.6), sharex=True, sharey=True, layout="constrained")
+figure, axes = plt.subplots(1, 3, figsize=(8.2, 3.6), sharex=True, sharey=True, layout="constrained")
 grid = torch.stack(torch.meshgrid(torch.linspace(-1.6, 4.4, 100), torch.linspace(-3, 3, 100), indexing="xy"), -1)
 points = dict.fromkeys(NAMES, grid.flatten(0, 1))
 for each, (title, (codes, discriminator)) in zip(axes, fitted.items(), strict=True):
@@ -124,8 +124,8 @@ for each, (title, (codes, discriminator)) in zip(axes, fitted.items(), strict=Tr
     each.imshow(video.numpy(), extent=(-1.6, 4.4, -3, 3), origin="lower", cmap=FIELD, vmin=0, vmax=1, alpha=0.5)
     for name, colour in zip(NAMES, (ORANGE, BLUE), strict=True):
         each.scatter(*codes[name].T, s=3, color=colour, label=name)
-    each.set_title(title, fontsize=11)
-axes[0].legend(loc="lower left", markerscale=3, fontsize=9)
+    each.set_title(title, fontsize=10)
+axes[0].legend(loc="lower left", markerscale=3, fontsize=10)
 plt.show()
 
 # %%

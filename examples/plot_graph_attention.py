@@ -16,7 +16,7 @@ from mmdisentangle.nn import DecoupledGraphFusion
 BLUE, ORANGE = "#1f5f99", "#d9822b"
 NAMES = ("camera", "lidar", "radar", "sound")
 WIDTH = 8
-torch.manual_seed(0)
+_ = torch.manual_seed(0)
 wanted = torch.randn(WIDTH) / WIDTH**0.5
 
 # %%
@@ -74,7 +74,7 @@ def draw_graph(axes, weights, absent):
     axes.axis("off")
 
 
-figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.5), layout="constrained")
+figure, axes = plt.subplots(1, 3, figsize=(8.2, 3.1), layout="constrained")
 numbers = {}
 for each, (title, (night, absent)) in zip(axes, SCENES.items(), strict=True):
     codes, target = draw(500, night)

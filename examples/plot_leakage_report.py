@@ -14,7 +14,7 @@ from mmdisentangle.evaluation import leakage, verdicts
 
 LIGHT, BLUE = "#9dc3e6", "#1f5f99"
 STATUS = {"good": "#1f5f99", "mixed": "#f0c48f", "bad": "#d9822b", "unknown": "#d0d0d0", "not asked": "#f2f2f2"}
-torch.manual_seed(0)
+_ = torch.manual_seed(0)
 
 # %%
 # Codes made by hand, so that the truth is known: 400 samples of text and audio. The content is what both modalities
@@ -46,7 +46,7 @@ reports = {name: leakage(*codes, targets=target, permutations=59) for name, code
 # with 95 % intervals. The modality should not be read from shared codes, and should be from private ones; the target
 # is wanted where it belongs, here in both.
 ASKED = [("modality", "shared"), ("modality", "private"), ("target", "shared"), ("target", "private")]
-figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.2), sharey=True, layout="constrained")
+figure, axes = plt.subplots(1, 3, figsize=(8.2, 3.2), sharey=True, layout="constrained")
 for each, (name, report) in zip(axes, reports.items(), strict=True):
     for row, question in enumerate(ASKED):
         pair = report.probe(*question)
@@ -68,7 +68,7 @@ plt.show()
 # good.
 answers = {name: {verdict.question: verdict for verdict in verdicts(report)} for name, report in reports.items()}
 questions = list(dict.fromkeys(question for found in answers.values() for question in found))
-figure, axes = plt.subplots(figsize=(9.6, 0.4 * len(questions) + 0.6), layout="constrained")
+figure, axes = plt.subplots(figsize=(8.2, 0.4 * len(questions) + 0.6), layout="constrained")
 for row, question in enumerate(questions):
     for column, found in enumerate(answers.values()):
         status = found[question].status if question in found else "not asked"

@@ -63,7 +63,7 @@ curves = {
     name: robustness_curve(model, test, drop_rates=(0, 0.5, 1), noise_levels=(), repeats=2)
     for name, model in models.items()
 }
-figure, axes = plt.subplots(1, 4, figsize=(9.6, 3.3), sharey=True, layout="constrained")
+figure, axes = plt.subplots(1, 4, figsize=(8.2, 3.3), sharey=True, layout="constrained")
 for each, modality in zip(axes, (*train.modalities, "*"), strict=True):
     for name, curve in curves.items():
         points = curve.curve("drop", modality)
@@ -89,8 +89,7 @@ for name, curve in curves.items():
 
 # %%
 # **To take away.** That a model accepts a missing modality, without an error or NaN, does not mean that it has
-# learned to do without. A model that leans on one modality has to be shown samples without it, and pays little or
-# nothing for that on complete ones (the left ends of the curves). Random dropping is the remedy for modalities that
-# go missing at random. Where they go missing for a reason (the camera fails at night, and nights are different),
-# train and test on gaps that look like those. A modality that is never missing where the model will run needs none of
-# this.
+# learned to do without. A model that leans on one modality has to be shown samples without it, and pays little for
+# that on complete ones (the left ends of the curves). Random dropping is the remedy for modalities that go missing at
+# random. Where they go missing for a reason (the camera fails at night, and nights are different), train and test on
+# gaps that look like those. A modality that is never missing where the model will run needs none of this.

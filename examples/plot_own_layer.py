@@ -14,7 +14,7 @@ from torch import nn
 from mmdisentangle.functional import masked_mean
 from mmdisentangle.testing import CHECKS, Case, Frames, check_contract
 
-torch.manual_seed(0)
+_ = torch.manual_seed(0)
 
 # %%
 # Four layers that make one code of a sequence. The first knows nothing of padding. The second multiplies by the mask.
@@ -82,17 +82,21 @@ for layer, case in CASES.items():
             broken[layer][name] = str(error)
 
 shown = [name for name in names if any(name in found for found in broken.values())]
-figure, axes = plt.subplots(figsize=(9.6, 0.5 * len(shown) + 1), layout="constrained")
+figure, axes = plt.subplots(figsize=(8.2, 0.5 * len(shown) + 1), layout="constrained")
 for column, found in enumerate(broken.values()):
     for row, name in enumerate(shown):
         # "PlainMean breaks the contract:", then "padding_content: padding filled with 1000, train mode: ..."
         told = found[name].splitlines()[1].removeprefix(f"{name}: ").partition(",")[0] if name in found else "holds"
-        told = told.replace(" (rows)", "")
+        told = (
+            told.replace("frames (rows) of padding", "padded frame")
+            .removeprefix("padding ")
+            .removeprefix("one sample ")
+        )
         colour = "#d9822b" if name in found else "#1f5f99"
         axes.add_patch(plt.Rectangle((column - 0.48, row - 0.42), 0.96, 0.84, color=colour))
-        axes.text(column, row, told, ha="center", va="center", color="black" if name in found else "white", fontsize=9)
+        axes.text(column, row, told, ha="center", va="center", color="black" if name in found else "white", fontsize=10)
     others = f"{len(names) - len(shown)} others hold"
-    axes.text(column, len(shown), others, ha="center", va="center", fontsize=9, color="#555555")
+    axes.text(column, len(shown), others, ha="center", va="center", fontsize=10, color="#555555")
 axes.set_yticks(range(len(shown)), shown)
 axes.set_xticks(range(len(LAYERS)), [layer.__name__ for layer in LAYERS])
 axes.xaxis.tick_top()

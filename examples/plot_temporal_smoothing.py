@@ -14,7 +14,7 @@ from torch import nn
 from mmdisentangle.nn import TemporalInvariantLoss
 
 BLUE, LIGHT, ORANGE, GREY = "#1f5f99", "#9dc3e6", "#d9822b", "#7a7a7a"
-torch.manual_seed(0)
+_ = torch.manual_seed(0)
 
 # %%
 # A sensor of six channels shows a slow state of two numbers, and events that last three frames. White noise in every
@@ -75,7 +75,7 @@ fitted = {weight: fit(weight) for weight in (0, 10, 30, 100, 300, 1000, 3000)}
 # What each weight does to one recording. On the left the three features of the code that vary most, as deviations
 # from their means; on the right one channel of the sensor, and what the decoder makes of the code.
 shown = {"no temporal term": 0, "weight 300": 300, "weight 3000: too much": 3000}
-figure, axes = plt.subplots(3, 2, figsize=(9, 6), sharex=True, sharey="col", layout="constrained")
+figure, axes = plt.subplots(3, 2, figsize=(8.2, 6), sharex=True, sharey="col", layout="constrained")
 channel = int(mixing[2].abs().argmax())
 for (left, right), (name, weight) in zip(axes, shown.items(), strict=True):
     code, decoded = fitted[weight]
@@ -89,8 +89,7 @@ for (left, right), (name, weight) in zip(axes, shown.items(), strict=True):
     right.plot(decoded[3, :, channel], color=ORANGE, linewidth=1.6, label="decoded")
 axes[0, 0].set_title("code")
 axes[0, 1].set_title("one channel")
-axes[0, 1].legend(loc="upper right", ncols=3, fontsize=9, frameon=False)
-axes[0, 1].set_ylim(top=1.25 * axes[0, 1].get_ylim()[1])
+figure.legend(*axes[0, 1].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
 for each in axes[-1]:
     each.set_xlabel("frame")
 plt.show()
@@ -121,7 +120,7 @@ print("weight" + "".join(f"{name:>9}" for name in numbers[0]))
 for weight, row in numbers.items():
     print(f"{weight:>6}{row['loss']:9.5f}" + "".join(f"{value:9.2f}" for value in list(row.values())[1:]))
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
+figure, (left, right) = plt.subplots(1, 2, figsize=(8.2, 3.2), layout="constrained")
 positions = range(len(numbers))
 for axes, names in ((left, ("sensor", "clean")), (right, ("slow", "events"))):
     for name, colour, marker in zip(names, (BLUE, ORANGE), "os", strict=True):

@@ -56,6 +56,10 @@ def known_factors(names: Names) -> None:
         assert pairs[own, f"shared[{modality}]"] < 0.1
         assert pairs["shared", f"private[{modality}]"] < 0.4
         assert distributions[own, f"shared[{modality}]"] > 0.4
+    told = names["told"]
+    assert told["reconstruction alone"] > 0.9
+    assert told["distributions"] < 0.75
+    assert told["pairs"] < 0.6
 
 
 def missing(names: Names) -> None:
