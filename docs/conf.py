@@ -74,11 +74,12 @@ bibtex_default_style = "plain"
 bibtex_reference_style = "author_year"
 
 sphinx_gallery_conf = {
+    "thumbnail_size": (400, 280),
     "examples_dirs": ["../examples"],
     "gallery_dirs": ["gallery"],
     "filename_pattern": r"/plot_",
-    "ignore_pattern": r"/(?!plot_)[^/]*\.py$",
-    "within_subsection_order": "FileNameSortKey",
+    "ignore_pattern": r"^(?!plot_).*\.py$",
+    "within_subsection_order": "gallery.Order",
     "backreferences_dir": "gallery/uses",
     "doc_module": ("mmdisentangle",),
     "remove_config_comments": True,
@@ -87,7 +88,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "min_reported_time": 0,
     "image_scrapers": ("matplotlib",),
-    "reset_modules": ("matplotlib", "gallery_seed.reset"),
+    "reset_modules": ("matplotlib", "gallery.reset"),
     "abort_on_example_error": True,
     "write_computation_times": False,
 }

@@ -23,7 +23,15 @@ def skip_member(app: Any, what: str, name: str, member: Any, skip: bool, options
     return True if type(member).__name__ == "_tuplegetter" else None
 
 
+def readable_defaults(
+    app: Any, what: str, name: str, value: Any, options: Any, signature: str | None, returns: str | None
+) -> tuple[str | None, str | None]:
+    """Write defaults that a factory makes as ``...``, which can be parsed."""
+    return signature and signature.replace("<factory>", "..."), returns
+
+
 def setup(app: Any) -> dict[str, Any]:
     app.add_role("name", NameRole())
     app.connect("autodoc-skip-member", skip_member)
+    app.connect("autodoc-process-signature", readable_defaults)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
