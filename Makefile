@@ -55,7 +55,7 @@ wheel: $(VENV)/.stamp-dev ## build the wheel and the source archive into dist/
 	$(BIN)/python -m build
 
 clean: ## remove what was built and cached; .venv and runs/ stay
-	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf build dist docs/_build docs/api/generated docs/gallery .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 test-main test-types test-quick test-oldest doctests: export OMP_NUM_THREADS ?= 1
 

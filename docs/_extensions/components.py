@@ -14,9 +14,8 @@ from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 from mmdisentangle import functional, nn
-from mmdisentangle.nn import graph
 
-ROOMS = (functional, nn, graph)
+ROOMS = (functional, nn)
 PLOTS = Path(__file__).parents[1] / "_static" / "speed" / "cpu"
 FORMULA = re.compile(r"^\.\. math::.*\n(?:(?:[ ]+.*)?\n)*", re.MULTILINE)
 

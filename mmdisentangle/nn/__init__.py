@@ -1,7 +1,7 @@
 """Modules: state, defaults and repr around the mathematics of `mmdisentangle.functional`."""
 
 from mmdisentangle.nn.fusion import FusionOutput, TextDrivenFusion
-from mmdisentangle.nn.graph import DecoupledGraphFusion, GraphFusionOutput
+from mmdisentangle.nn.graph import DecoupledGraphFusion, GraphFusionOutput, GraphPair
 from mmdisentangle.nn.layers import (
     BilinearGate,
     CrossModalAttention,
@@ -73,6 +73,7 @@ __all__ = [
     "GaussianWassersteinLoss",
     "GradientReversal",
     "GraphFusionOutput",
+    "GraphPair",
     "HSICLoss",
     "HierarchicalCrossModalAttention",
     "InfoNCELoss",

@@ -97,4 +97,5 @@ CASES = [
 NO_CASE = {
     "functional.ModalityGraphAttention": "the result of modality_graph_attention",
     "nn.GraphFusionOutput": "the result of DecoupledGraphFusion",
+    "nn.GraphPair": "names the two graphs of DecoupledGraphFusion",
 }
