@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from threadpoolctl import threadpool_limits
 
 from benchmarks._measure import write
 from benchmarks._runs import cached, in_processes, summary
@@ -110,7 +111,12 @@ def trained(row: Row, seed: int, settings: list[str]) -> tuple[Result, Codes, Sh
 
 def run(row: Row, seed: int, settings: list[str]) -> dict[str, Any]:
     """Train one row in the world of a seed and judge its codes."""
-    result, codes, test = trained(row, seed, settings)
+    with threadpool_limits(1):
+        result, codes, test = trained(row, seed, settings)
+        return judged(result, codes, test, seed)
+
+
+def judged(result: Result, codes: Codes, test: SharedPrivateData, seed: int) -> dict[str, Any]:
     linear, nonlinear = (modality_read(codes, "shared", probe) for probe in ("linear", "nonlinear"))
     return {
         "seed": seed,
