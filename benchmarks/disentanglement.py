@@ -2,6 +2,7 @@
 
     python -m benchmarks.disentanglement                       # 9 rows x 5 seeds
     python -m benchmarks.disentanglement --terms               # RTIL without one term at a time, 3 seeds
+    python -m benchmarks.disentanglement --codes               # the picture of shared codes, seed 4
     python -m benchmarks.disentanglement --quick               # every row, one epoch: does everything run?
 
 Three modalities see three shared factors and three of their own each, through random orthogonal directions and noise;
@@ -23,13 +24,14 @@ import numpy as np
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from threadpoolctl import threadpool_limits
 
 from benchmarks._measure import write
 from benchmarks._runs import cached, in_processes, summary
-from mmdisentangle.data import SharedPrivateGenerator
+from mmdisentangle.data import SharedPrivateData, SharedPrivateGenerator
 from mmdisentangle.evaluation import probe_score
 from mmdisentangle.evaluation.codes import Codes, collect_codes
-from mmdisentangle.training import fit, load_config
+from mmdisentangle.training import Result, fit, load_config
 
 WIDTHS = {"a": 16, "b": 12, "c": 10}
 WORLD = {"modalities": WIDTHS, "lengths": 8, "shared_factors": 3, "private_factors": 3, "noise": 0.3}
@@ -43,6 +45,7 @@ SETTINGS = [
     "training.monitor_discriminator=false",
 ]
 FIGURE = Path("docs/_static/disentanglement.png")
+FRONT = Path("docs/_static/front.png")
 
 RTIL = {"hidden_features": 32, "encoder_blocks": 2}
 MEA = {
@@ -95,15 +98,25 @@ SCORES = ("pearson", "mae", "modality_in_shared", "modality_in_shared_linear", "
           "private_in_shared", "private_in_private", "shared_in_shared")  # fmt: skip
 
 
-def run(row: Row, seed: int, settings: list[str]) -> dict[str, Any]:
-    """Train one row in the world of a seed and judge its codes."""
+def trained(row: Row, seed: int, settings: list[str]) -> tuple[Result, Codes, SharedPrivateData]:
+    """Train one row in the world of a seed; return its codes of the test clips, too."""
     torch.set_num_threads(1)
     world = SharedPrivateGenerator(**WORLD, seed=seed)  # type: ignore[arg-type]
     train, test = world.draw(TRAINED, seed=100 + seed), world.draw(TESTED, seed=200 + seed)
     model = [f"model.{key}={value}" for key, value in row.settings.items()]
     config = load_config(overrides=[f"seed={seed}", *SETTINGS, *settings, *row.training, *model])
     result = fit(config, model=row.model, train=train.dataset, test=test.dataset)
-    codes = collect_codes(result.model, test.dataset, standardizer=result.standardizer)
+    return result, collect_codes(result.model, test.dataset, standardizer=result.standardizer), test
+
+
+def run(row: Row, seed: int, settings: list[str]) -> dict[str, Any]:
+    """Train one row in the world of a seed and judge its codes."""
+    with threadpool_limits(1):
+        result, codes, test = trained(row, seed, settings)
+        return judged(result, codes, test, seed)
+
+
+def judged(result: Result, codes: Codes, test: SharedPrivateData, seed: int) -> dict[str, Any]:
     linear, nonlinear = (modality_read(codes, "shared", probe) for probe in ("linear", "nonlinear"))
     return {
         "seed": seed,
@@ -147,8 +160,8 @@ def factor_read(codes: Any, factor: torch.Tensor) -> float:
 def draw(rows: Mapping[str, Any]) -> None:
     """Bars of what is read from the shared codes, a point for every seed, beside the task score."""
     shown = {
-        "modality_in_shared": "modality from shared codes (want 0)",
-        "private_in_shared": "private factors from shared codes (want 0)",
+        "modality_in_shared": "modality\nfrom shared codes (want 0)",
+        "private_in_shared": "private factors\nfrom shared codes (want 0)",
         "pearson": "task: Pearson correlation",
     }
     figure = Figure(figsize=(11, 0.42 * len(rows) + 1.4), dpi=130, layout="constrained")
@@ -156,10 +169,12 @@ def draw(rows: Mapping[str, Any]) -> None:
     for axes, (score, title) in zip(figure.subplots(1, 3, sharey=True), shown.items(), strict=True):
         for number, row in enumerate(rows.values()):
             values = row[score]["values"]
-            axes.barh(number, row[score]["mean"], 0.62, color="#9dc3e6")
+            # No bars on the axis that does not start at 0.
+            if score != "pearson":
+                axes.barh(number, row[score]["mean"], 0.62, color="#9dc3e6")
             axes.plot(values, [number] * len(values), "o", color="#1f5f99", markersize=3.5)
         axes.set_title(title, fontsize=10)
-        axes.set_xlim(-0.05, 1.05)
+        axes.set_xlim((0.85, 1.005) if score == "pearson" else (-0.05, 1.05))
         axes.grid(axis="x", alpha=0.25)
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
@@ -170,6 +185,35 @@ def draw(rows: Mapping[str, Any]) -> None:
     figure.savefig(FIGURE)
 
 
+def draw_codes(seed: int = 4) -> None:
+    """Shared codes of the test clips without and with disentangling, first two principal components of each."""
+    figure = Figure(figsize=(8.4, 3.6), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    titles = {BASELINE: "trained on the task alone", REACHES: "with RTIL's terms and MMD"}
+    for axes, (name, title) in zip(figure.subplots(1, 2), titles.items(), strict=True):
+        result, codes, _ = trained(ROWS[name], seed, [])
+        shared = codes.part("shared")
+        centre = np.concatenate(list(shared.values())).mean(0)
+        directions = np.linalg.svd(np.concatenate(list(shared.values())) - centre, full_matrices=False)[2][:2]
+        # In turns, so that no modality lies on top of the others.
+        points = np.stack([(block - centre) @ directions.T for block in shared.values()], axis=1)
+        colours = np.tile(["#1f5f99", "#d9822b", "#3a9a5b"], len(points))
+        axes.scatter(*points.reshape(-1, 2).T, s=5, c=colours, alpha=0.6, linewidths=0)
+        # A little below chance is chance.
+        read = max(0.0, *(modality_read(codes, "shared", probe) for probe in ("linear", "nonlinear")))
+        pearson = result.scores["test"]["pearson"]
+        axes.set_title(
+            f"{title}\nmodality read by a probe: {read:.2f} (0 chance, 1 perfect)\ntask: correlation {pearson:.3f}",
+            fontsize=10,
+        )
+        axes.set(xticks=[], yticks=[])
+    for number, name in enumerate(WIDTHS):
+        axes.plot([], [], "o", color=["#1f5f99", "#d9822b", "#3a9a5b"][number], label=f"modality {name}")
+    axes.legend(fontsize=9, frameon=False, loc="best")
+    figure.savefig(FRONT)
+    print(f"wrote {FRONT}")
+
+
 def line(name: str, row: Mapping[str, Any]) -> str:
     cells = [f"{row[score]['mean']:.3f} ± {row[score]['std']:.3f}" for score in SCORES if score != "mae"]
     return f"| {name} | {' | '.join(cells)} |"
@@ -178,6 +222,7 @@ def line(name: str, row: Mapping[str, Any]) -> str:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--terms", action="store_true", help="RTIL without one term at a time")
+    options.add_argument("--codes", action="store_true", help="draw shared codes without and with disentangling")
     options.add_argument("--seeds", type=int, help="5, with --terms 3")
     options.add_argument("--workers", type=int, default=1, help="runs at a time, one thread each")
     options.add_argument(
@@ -185,6 +230,9 @@ def main() -> None:
     )
     options.add_argument("--quick", action="store_true", help="one seed, one epoch, nothing written")
     given = options.parse_args()
+    if given.codes:
+        draw_codes()
+        return
     rows = ABLATIONS if given.terms else ROWS
     seeds = 1 if given.quick else given.seeds or (3 if given.terms else 5)
     settings = ["training.max_epochs=1"] if given.quick else []
