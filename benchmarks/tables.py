@@ -156,7 +156,7 @@ TABLES: dict[str, Callable[[], str]] = {
         comparison_utd_mhad,
         comparison_mmmo,
         disentanglement,
-                disentanglement_terms,
+        disentanglement_terms,
         zoo,
     )
 }
