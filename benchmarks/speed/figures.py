@@ -25,7 +25,7 @@ _MARKERS = {LIBRARY: "o", "library, masked": "s", "library, compiled": "^", "lib
 
 def draw(case: str, rows: list[dict[str, Any]], path: Path) -> None:
     """Write one figure as SVG."""
-    figure = Figure(figsize=(10.5, 3.4), layout="constrained")
+    figure = Figure(figsize=(8.4, 3.0), layout="constrained")
     axes = figure.subplots(1, 3)
     names = list(dict.fromkeys(row["provider"] for row in rows))
     others = dict(zip([name for name in names if name not in _COLOURS], _OTHERS, strict=False))

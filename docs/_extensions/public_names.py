@@ -19,8 +19,8 @@ class NameRole(PyXRefRole):
 
 
 def skip_member(app: Any, what: str, name: str, member: Any, skip: bool, options: Any) -> bool | None:
-    """Leave the fields of named tuples to the docstring of the class."""
-    return True if type(member).__name__ == "_tuplegetter" else None
+    """Leave the fields of named tuples to the docstring of the class, and the parts of a repr to the reader."""
+    return True if type(member).__name__ == "_tuplegetter" or name == "extra_repr" else None
 
 
 def readable_defaults(

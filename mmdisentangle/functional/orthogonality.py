@@ -1,4 +1,4 @@
-"""Orthogonality of two sets of codes over a batch (the "difference" loss), and a form that does not grow with the batch."""
+"""Orthogonality of two sets of codes over a batch (the "difference" loss), and a form that does not grow with it."""
 
 from typing import Literal, TypeAlias
 
