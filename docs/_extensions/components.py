@@ -16,6 +16,7 @@ from sphinx.util.docutils import SphinxDirective
 from mmdisentangle import functional, nn
 
 ROOMS = (functional, nn)
+PAGES = Path(__file__).parents[1] / "components"
 PLOTS = Path(__file__).parents[1] / "_static" / "speed" / "cpu"
 FORMULA = re.compile(r"^\.\. math::.*\n(?:(?:[ ]+.*)?\n)*", re.MULTILINE)
 
@@ -95,21 +96,28 @@ class Parts(FromCode):
 
 
 class Overview(SphinxDirective):
-    """A table of stems, one a line: the page, its names, and what the first of them says of itself."""
+    """A table of stems, one a line: the page, its first sentence, its names."""
 
     has_content = True
 
     def run(self) -> list[nodes.Node]:
         lines = ["| | | |", "|---|---|---|"]
         for stem in filter(None, map(str.strip, self.content)):
-            values = dict(names_of(stem))
-            if not values:
-                raise self.error(f"no public name has the stem {stem}")
-            main = [name for name, value in values.items() if "Output" not in name]
+            page = PAGES / f"{stem}.md"
+            self.env.note_dependency(str(page))
+            title, said = beginning(page.read_text(encoding="utf-8"))
+            # Results are found beside what returns them.
+            main = [name for name, value in names_of(stem) if not hasattr(value, "_fields")]
             roles = (f"{{py:obj}}`{name.rsplit('.', 1)[-1]} <{name}>`" for name in main)
-            said = (inspect.getdoc(values[main[-1]]) or "").splitlines()[0]
-            lines.append(f"| [{stem.replace('_', ' ')}]({stem}.md) | {', '.join(roles)} | {said} |")
+            lines.append(f"| [{title}]({stem}.md) | {said} | {', '.join(roles)} |")
         return self.parse_text_to_nodes("\n".join(lines))
+
+
+def beginning(page: str) -> tuple[str, str]:
+    """Title and first sentence of a page, without its citations."""
+    title, said = page.removeprefix("# ").split("\n\n", 2)[:2]
+    sentence = re.split(r"(?<=\.)\s", re.sub(r"\s*\{cite:.\}`[^`]*`", "", said))[0]
+    return title, " ".join(sentence.split()).replace("|", r"\|")
 
 
 class Cost(FromCode):
