@@ -32,7 +32,7 @@ extensions = [
     "public_names",
 ]
 root_doc = "index"
-exclude_patterns = ["_build", "**/_*", "**/sg_execution_times.rst"]
+exclude_patterns = ["_build", "**/_*", "**/sg_execution_times.rst", "sg_execution_times.rst"]
 templates_path = ["_templates"]
 nitpicky = True
 nitpick_ignore_regex = [

@@ -126,7 +126,7 @@ class Cost(FromCode):
             self.env.note_dependency(str(path))
             yield f".. figure:: /_static/speed/cpu/{path.name}"
             yield f"   :alt: time and memory of {path.stem} against the length"
-            yield "   :class: plot"
+            yield "   :figclass: plot"
             yield ""
 
 
