@@ -82,7 +82,7 @@ ROWS = {
     "MEA": Row("mea", MEA),
     "MEA, published settings": Row("mea", {**MEA, "preset": "mosi"}, CONSTANT),
     "MISA": Row("misa", MISA),
-    "MISA, MMD for CMD": Row("misa", {**MISA, **MMD, "terms_reach_encoders": True}),
+    "MISA, MMD for CMD, terms reach the encoders": Row("misa", {**MISA, **MMD, "terms_reach_encoders": True}),
     "MISA, as published": Row("misa", {**MISA, "preset": "mosi"}, CONSTANT),
 }
 BASELINE = "no disentangling (RTIL without its terms)"

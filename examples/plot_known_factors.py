@@ -3,8 +3,8 @@ Shared and private codes on data with known factors
 ===================================================
 
 You will see which factor can be read from which code, as a heat map, after three trainings of the same
-:py:class:`~mmdisentangle.nn.SharedPrivateEncoder`. Matching the distributions of the shared codes does not keep
-private factors out of them. Terms on pairs of samples do.
+:py:class:`~mmdisentangle.nn.SharedPrivateEncoder`. Matching the distributions of the shared codes, here by an
+adversary and moments, does not keep private factors out of them. Terms on pairs of samples do.
 """
 
 import matplotlib.pyplot as plt

@@ -23,6 +23,6 @@ def test_a_wrong_number_is_renewed():
     page = "a\n<!-- table zoo -->\n\n| RTIL | 0.999 |\n\n<!-- end of table -->\nb\n"
     found = tables.renewed(page)
     assert "0.999" not in found
-    assert found.startswith("a\n<!-- table zoo -->\n\n| model | parameters |")
+    assert found.startswith("a\n<!-- table zoo -->\n\n| model | parameters (UTD-MHAD) |")
     assert found.endswith("|\n\n<!-- end of table -->\nb\n")
     assert tables.renewed(found) == found
