@@ -144,7 +144,13 @@ def zoo() -> str:
         )
         for row in read("comparison_utd_mhad")["rows"]
     )
-    head = ("model", "parameters (UTD-MHAD)", "UTD-MHAD accuracy, 10 epochs", "40 epochs, augmented", "ICT-MMMO absolute error")
+    head = (
+        "model",
+        "parameters (UTD-MHAD)",
+        "UTD-MHAD accuracy, 10 epochs",
+        "40 epochs, augmented",
+        "ICT-MMMO absolute error",
+    )
     return table(head, rows)
 
 
