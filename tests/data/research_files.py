@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from mmdisentangle.data import read_file
+
 SIZES = {"train": 24, "validation": 8, "test": 8}
 WIDTHS = {"text": 6, "audio": 4, "vision": 5}
 FRAMES = {"text": 7, "audio": 12, "vision": 9}
@@ -234,3 +236,22 @@ def with_numpy_names(raw, version):
     """Return a pickle of protocol 3 or older with the module names of numpy 1 or of numpy 2."""
     old, new = b"cnumpy.core.", b"cnumpy._core."
     return raw.replace(new, old) if version == 1 else raw.replace(old, new)
+
+
+def save(tmp_path, content, **settings):
+    """Pickle the content and read it back."""
+    (tmp_path / "own.pkl").write_bytes(pickle.dumps(content))
+    return read_file(tmp_path / "own.pkl", **settings)
+
+
+def assert_same(data, written):
+    """Require what was read to be what was written, to the last bit."""
+    for split, part in written.items():
+        dataset = data.splits[split]
+        assert list(dataset.modalities) == list(WIDTHS) or data.format == "folder"
+        for index, sample in enumerate(dataset):
+            for name, sequences in part.inputs.items():
+                assert sample.inputs[name].dtype == torch.float32
+                np.testing.assert_array_equal(sample.inputs[name].numpy(), sequences[index], f"{split} {name} {index}")
+        np.testing.assert_array_equal(dataset.targets.numpy(), part.target)
+        assert [sample.id for sample in dataset] == part.ids
