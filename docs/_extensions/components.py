@@ -6,6 +6,7 @@ say of themselves, and ``{cost} hsic`` the plots that ``make bench`` drew of it.
 
 import inspect
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -62,13 +63,14 @@ def plots_of(stem: str) -> list[Path]:
     return sorted(path for path in plots if not any(path.stem.startswith(other) for other in others))
 
 
-class FromCode(SphinxDirective):
+class FromCode(SphinxDirective, ABC):
     """Parses the lines that a subclass makes from a stem."""
 
     required_arguments = 1
 
+    @abstractmethod
     def lines(self, stem: str) -> Iterator[str]:
-        raise NotImplementedError
+        """reStructuredText, a line or several at a time."""
 
     def run(self) -> list[nodes.Node]:
         stem = self.arguments[0]
