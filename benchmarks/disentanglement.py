@@ -28,6 +28,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks._measure import write
 from benchmarks._runs import cached, in_processes, summary
+from benchmarks.tables import spread
 from mmdisentangle.data import SharedPrivateData, SharedPrivateGenerator
 from mmdisentangle.evaluation import probe_score
 from mmdisentangle.evaluation.codes import Codes, collect_codes
@@ -46,6 +47,8 @@ SETTINGS = [
 ]
 FIGURE = Path("docs/_static/disentanglement.png")
 FRONT = Path("docs/_static/front.png")
+# Of the modalities.
+COLOURS = ("#1f5f99", "#d9822b", "#3a9a5b")
 
 RTIL = {"hidden_features": 32, "encoder_blocks": 2}
 MEA = {
@@ -101,6 +104,8 @@ SCORES = ("pearson", "mae", "modality_in_shared", "modality_in_shared_linear", "
 def trained(row: Row, seed: int, settings: list[str]) -> tuple[Result, Codes, SharedPrivateData]:
     """Train one row in the world of a seed; return its codes of the test clips, too."""
     torch.set_num_threads(1)
+    # The probes' matrices are small: threads of NumPy would only wait for each other.
+    threadpool_limits(1)
     world = SharedPrivateGenerator(**WORLD, seed=seed)  # type: ignore[arg-type]
     train, test = world.draw(TRAINED, seed=100 + seed), world.draw(TESTED, seed=200 + seed)
     model = [f"model.{key}={value}" for key, value in row.settings.items()]
@@ -111,12 +116,7 @@ def trained(row: Row, seed: int, settings: list[str]) -> tuple[Result, Codes, Sh
 
 def run(row: Row, seed: int, settings: list[str]) -> dict[str, Any]:
     """Train one row in the world of a seed and judge its codes."""
-    with threadpool_limits(1):
-        result, codes, test = trained(row, seed, settings)
-        return judged(result, codes, test, seed)
-
-
-def judged(result: Result, codes: Codes, test: SharedPrivateData, seed: int) -> dict[str, Any]:
+    result, codes, test = trained(row, seed, settings)
     linear, nonlinear = (modality_read(codes, "shared", probe) for probe in ("linear", "nonlinear"))
     return {
         "seed": seed,
@@ -197,7 +197,7 @@ def draw_codes(seed: int = 4) -> None:
         directions = np.linalg.svd(np.concatenate(list(shared.values())) - centre, full_matrices=False)[2][:2]
         # In turns, so that no modality lies on top of the others.
         points = np.stack([(block - centre) @ directions.T for block in shared.values()], axis=1)
-        colours = np.tile(["#1f5f99", "#d9822b", "#3a9a5b"], len(points))
+        colours = np.tile(COLOURS, len(points))
         axes.scatter(*points.reshape(-1, 2).T, s=5, c=colours, alpha=0.6, linewidths=0)
         # A little below chance is chance.
         read = max(0.0, *(modality_read(codes, "shared", probe) for probe in ("linear", "nonlinear")))
@@ -207,15 +207,15 @@ def draw_codes(seed: int = 4) -> None:
             fontsize=10,
         )
         axes.set(xticks=[], yticks=[])
-    for number, name in enumerate(WIDTHS):
-        axes.plot([], [], "o", color=["#1f5f99", "#d9822b", "#3a9a5b"][number], label=f"modality {name}")
+    for name, colour in zip(WIDTHS, COLOURS, strict=True):
+        axes.plot([], [], "o", color=colour, label=f"modality {name}")
     axes.legend(fontsize=9, frameon=False, loc="best")
     figure.savefig(FRONT)
     print(f"wrote {FRONT}")
 
 
 def line(name: str, row: Mapping[str, Any]) -> str:
-    cells = [f"{row[score]['mean']:.3f} ± {row[score]['std']:.3f}" for score in SCORES if score != "mae"]
+    cells = [spread(row[score]) for score in SCORES if score != "mae"]
     return f"| {name} | {' | '.join(cells)} |"
 
 
