@@ -44,8 +44,9 @@ bench: $(VENV)/.stamp-bench ## measure speed and memory on the CPU, a quarter of
 bench-check: $(VENV)/.stamp-bench ## do the measured ratios still hold? minutes; fails where one got worse
 	$(BIN)/python -m benchmarks --check
 
-docs: $(VENV)/.stamp-docs ## build the site into docs/_build/html (minutes); warnings are errors
+docs: $(VENV)/.stamp-docs ## build the site into docs/_build/html (minutes); warnings and broken links are errors
 	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -b html -W --keep-going -q docs docs/_build/html
+	$(BIN)/python docs/check_links.py docs/_build/html
 
 format: $(VENV)/.stamp-dev ## rewrite the code in the project's format
 	$(BIN)/ruff check --fix .

@@ -7,6 +7,7 @@ DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS / "_extensions"))
 
 from foreign_names import inventories  # noqa: E402
+from source_links import resolver, source_url  # noqa: E402
 
 import mmdisentangle  # noqa: E402
 
@@ -22,7 +23,8 @@ extensions = [
     "sphinx.ext.intersphinx",
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
-    "sphinx.ext.viewcode",
+    # Source links lead into the site itself, or to the host of a published version.
+    "sphinx.ext.linkcode" if source_url() else "sphinx.ext.viewcode",
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
     "sphinxcontrib.bibtex",
@@ -31,6 +33,7 @@ extensions = [
     "offline_mathjax",
     "public_names",
 ]
+linkcode_resolve = resolver(source_url() or "")
 root_doc = "index"
 exclude_patterns = ["_build", "**/_*", "**/sg_execution_times.rst", "sg_execution_times.rst"]
 templates_path = ["_templates"]
