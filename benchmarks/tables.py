@@ -52,10 +52,16 @@ def utd_mhad() -> str:
     named = {**NAMES, "rtil": "RTIL, corrected", "late_fusion": "late fusion of the same encoders"}
     named |= {"skeleton": "skeleton alone", "acc": "accelerometer alone", "gyro": "gyroscope alone"}
     rows = (
-        (named[name], spread(row["accuracy"]), spread(row["macro_f1"]), f"{row['parameters']:,}")
+        (
+            named[name],
+            spread(row["accuracy"]),
+            spread(row["macro_f1"]),
+            spread(row["training_accuracy"]),
+            f"{row['parameters']:,}",
+        )
         for name, row in read("utd_mhad")["rows"].items()
     )
-    return table(("row", "test accuracy", "macro F1", "parameters"), rows)
+    return table(("row", "test accuracy", "macro F1", "accuracy in training", "parameters"), rows)
 
 
 def utd_mhad_ablations() -> str:
@@ -104,6 +110,30 @@ def comparison_utd_mhad() -> str:
 def comparison_mmmo() -> str:
     scores = (("test", "mae"), ("test", "pearson"), ("validation", "mae"))
     return _comparison("comparison_mmmo", ("test MAE", "test Pearson", "validation MAE"), scores)
+
+
+def _mmmo(protocol: str) -> str:
+    named = {**NAMES, "late_fusion": "late fusion of the same encoders", "constant": "mean of the training targets"}
+    named |= {name: f"{name} alone" for name in ("text", "audio", "vision")}
+    rows = (
+        (
+            named[name],
+            spread(row["mae"]),
+            "undefined" if row["pearson"]["mean"] is None else spread(row["pearson"]),
+            spread(row["accuracy"]),
+            f"{row['parameters']:,}",
+        )
+        for name, row in read("mmmo")["protocols"][protocol].items()
+    )
+    return table(("row", "mean absolute error", "correlation", "accuracy at 3.5", "parameters"), rows)
+
+
+def mmmo_complete() -> str:
+    return _mmmo("complete")
+
+
+def mmmo_with_missing_text() -> str:
+    return _mmmo("with_missing_text")
 
 
 def _leakage(name: str) -> str:
@@ -161,6 +191,8 @@ TABLES: dict[str, Callable[[], str]] = {
         utd_mhad_ablations,
         comparison_utd_mhad,
         comparison_mmmo,
+        mmmo_complete,
+        mmmo_with_missing_text,
         disentanglement,
         disentanglement_terms,
         zoo,

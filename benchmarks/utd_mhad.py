@@ -34,8 +34,9 @@ from benchmarks.utd_mhad_data import (
     inertial_statistics,
     read_clips,
 )
+from mmdisentangle.data import MultimodalDataset
 from mmdisentangle.models import MEA, RTIL
-from mmdisentangle.training import fit, load_config
+from mmdisentangle.training import Result, fit, load_config
 
 SETTINGS = [
     "data.batch_size=32",
@@ -112,37 +113,44 @@ ABLATIONS = {
 ABLATION_EPOCHS = 15
 
 
-def run(
+def trained(
     chosen: Row,
-    row: str,
     seed: int,
     data: Path,
     overrides: dict[str, Any],
     settings: list[str],
     train_on: tuple[int, ...],
     score_on: tuple[int, ...],
-) -> dict[str, Any]:
-    """Train one row with one seed and score it on the other subjects."""
+) -> tuple[Result, MultimodalDataset]:
+    """Train one row with one seed; return the clips it was scored on, too."""
     torch.set_num_threads(1)
     config = load_config(overrides=[*settings, *chosen.settings, f"seed={seed}"])
     training, scored = read_clips(data, train_on), read_clips(data, score_on)
     preparation = Preparation(
         training + scored, inertial_statistics(training), aligned=chosen.aligned, drop_rate=DROP_RATE
     )
-    start = time.perf_counter()
+    test = preparation.dataset(scored, chosen.modalities)
     result = fit(
         config,
         model=partial(chosen.model, **overrides),
         train=preparation.dataset(training, chosen.modalities),
-        test=preparation.dataset(scored, chosen.modalities),
+        test=test,
         transform=preparation.augment,
     )
+    return result, test
+
+
+def run(chosen: Row, row: str, seed: int, **given: Any) -> dict[str, Any]:
+    """Train one row with one seed and score it on the other subjects; more arguments are those of `trained`."""
+    start = time.perf_counter()
+    result, _ = trained(chosen, seed, **given)
     last = result.history[-1]
     return {
         "row": row,
         "seed": seed,
         "accuracy": result.scores["test"]["accuracy"],
         "macro_f1": result.scores["test"]["macro_f1"],
+        "training_accuracy": last["train/accuracy"],
         "parameters": sum(parameter.numel() for parameter in result.model.parameters()),
         "seconds": time.perf_counter() - start,
         "training": {name: value for name, value in last.items() if name.startswith("train/")},
@@ -160,7 +168,8 @@ def validate(data: Path, row: str, overrides: dict[str, Any], settings: list[str
     scores = []
     for subject in subjects:
         rest = tuple(other for other in TRAINING_SUBJECTS if other != subject)
-        result = run(ROWS[row], row, 0, data, overrides, settings, rest, (subject,))
+        given = {"data": data, "overrides": overrides, "settings": settings}
+        result = run(ROWS[row], row, 0, **given, train_on=rest, score_on=(subject,))
         scores.append(result["accuracy"])
         terms = ", ".join(f"{name[6:]} {value:.3f}" for name, value in result["training"].items())
         print(f"subject {subject}: {scores[-1]:.3f} ({result['seconds']:.0f} s; {terms})", flush=True)
@@ -198,7 +207,9 @@ def main() -> None:
             calls.append(call if arguments.quick else partial(cached, cache / f"{row}-{seed}.json", call, report))
     runs = in_processes(calls, arguments.workers)
     rows = {
-        row: summary([entry for entry in runs if entry["row"] == row], ("accuracy", "macro_f1", "seconds"))
+        row: summary(
+            [entry for entry in runs if entry["row"] == row], ("accuracy", "macro_f1", "training_accuracy", "seconds")
+        )
         for row in table
     }
     for row, scores in rows.items():
