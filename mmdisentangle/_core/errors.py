@@ -192,9 +192,10 @@ class MissingExtraError(MMDisentangleError, ImportError):
 
 
 def nearest_names(name: str, known: Iterable[str], limit: int = 3) -> str:
-    """Return ``"; did you mean 'a' or 'b'?"``, or the whole list where nothing is near."""
+    """Return ``"; did you mean 'a' or 'b'?"``, or the whole list where nothing is near; case does not matter."""
     known = list(known)
-    close = difflib.get_close_matches(name, known, n=limit, cutoff=0.5)
+    folded = {candidate.casefold(): candidate for candidate in reversed(known)}
+    close = [folded[found] for found in difflib.get_close_matches(name.casefold(), folded, n=limit, cutoff=0.5)]
     if close:
         return "; did you mean " + " or ".join(repr(candidate) for candidate in close) + "?"
     return "; known names: " + (", ".join(repr(candidate) for candidate in known) or "none")

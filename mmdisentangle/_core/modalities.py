@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from mmdisentangle._core.checks import check_float, check_mask, check_tensor, check_width
+from mmdisentangle._core.checks import check_count, check_float, check_mask, check_tensor, check_width
 from mmdisentangle._core.errors import DtypeError, ModalityError, ShapeError, nearest_names
 
 
@@ -13,6 +13,9 @@ def modality_names(where: str, modalities: Sequence[str] | Mapping[str, object],
     """Return the names as a tuple after checking that they are distinct, non-empty strings."""
     if isinstance(modalities, str):
         raise DtypeError(f"{where}: modalities must be a sequence of names, got the single string {modalities!r}.")
+    if isinstance(modalities, (set, frozenset)):
+        # The order of a set of strings changes from one process to the next, and with it what a weight belongs to.
+        raise DtypeError(f"{where}: modalities must have an order, got a set; give a list, a tuple or a mapping.")
     names = tuple(modalities)
     for name in names:
         if not isinstance(name, str) or not name:
@@ -22,6 +25,16 @@ def modality_names(where: str, modalities: Sequence[str] | Mapping[str, object],
     if len(names) < least:
         raise ModalityError(f"{where}: at least {least} modalities are needed, got {list(names)}.")
     return names
+
+
+def modality_widths(where: str, modalities: Mapping[str, int], least: int = 1) -> dict[str, int]:
+    """Return the width of every modality after checking names and widths."""
+    if not isinstance(modalities, Mapping):
+        raise DtypeError(f"{where}: modalities must map names to widths, as {{'text': 768}}, got {modalities!r}.")
+    names = modality_names(where, modalities, least)
+    for name in names:
+        check_count(where, f"modalities[{name!r}]", modalities[name])
+    return {name: modalities[name] for name in names}
 
 
 def check_known(where: str, argument: str, name: str, modalities: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from mmdisentangle._core.checks import check_choice, check_count
 from mmdisentangle._core.errors import DataError, DtypeError, ModalityError, ShapeError
-from mmdisentangle._core.modalities import check_known, modality_names
+from mmdisentangle._core.modalities import check_known, modality_names, modality_widths
 from mmdisentangle.data.batch import MultimodalBatch, MultimodalSample, collate
 from mmdisentangle.data.lazy import Changed, Chosen, LazySamples
 
@@ -66,12 +66,9 @@ class MultimodalDataset(Dataset[MultimodalSample]):
         groups: Sequence[str] | None = None,
         name: str = "data",
     ) -> None:
-        modality_names("MultimodalDataset", modalities)
         check_choice("MultimodalDataset", "task", task, TASKS)
-        for modality, width in modalities.items():
-            check_count("MultimodalDataset", f"modalities[{modality!r}]", width)
         self.samples = samples if isinstance(samples, LazySamples) else tuple(samples)
-        self.modalities = dict(modalities)
+        self.modalities = modality_widths("MultimodalDataset", modalities)
         self.task = task
         self.class_names = None if class_names is None else tuple(str(name) for name in class_names)
         self.groups = None if groups is None else tuple(str(group) for group in groups)
@@ -98,7 +95,8 @@ class MultimodalDataset(Dataset[MultimodalSample]):
         """Build a data set from arrays.
 
         Args:
-            inputs: modality name to ``[N, T, d]``, or to N arrays ``[T_n, d]``. Arrays keep their floating dtype.
+            inputs: modality name to ``[N, T, d]``, or to N arrays ``[T_n, d]``. NumPy's float64, which it makes
+                unasked, becomes torch's default dtype, that of new models; tensors and other arrays keep theirs.
             target: ``[N]`` or ``[N, num_outputs]``.
             lengths: for a modality given as ``[N, T, d]``, the number of real frames of each sample, counted from
                 the first; 0 = missing. The rest is cut off.
@@ -121,7 +119,7 @@ class MultimodalDataset(Dataset[MultimodalSample]):
         for name, given in (lengths or {}).items():
             check_known("MultimodalDataset.from_arrays", "lengths", name, names)
             sequences[name] = _cut(name, sequences[name], torch.as_tensor(given))
-        targets = None if target is None else torch.as_tensor(target)
+        targets = None if target is None else _as_tensor(target)
         for label, value in (("target", targets), ("ids", ids)):
             if value is not None and len(value) != count:
                 raise ShapeError(
@@ -310,8 +308,8 @@ def _as_sequences(name: str, values: Arrays) -> list[Tensor]:
     where = f"MultimodalDataset.from_arrays: inputs[{name!r}]"
     if isinstance(values, (Tensor, np.ndarray)) and values.ndim != 3:
         raise ShapeError(f"{where} must have shape [N, T, d], got {list(values.shape)}.")
-    sequences = list(torch.as_tensor(values) if isinstance(values, np.ndarray) else values)
-    tensors = [torch.as_tensor(x) for x in sequences]
+    sequences = list(_as_tensor(values) if isinstance(values, np.ndarray) else values)
+    tensors = [_as_tensor(x) for x in sequences]
     for index, x in enumerate(tensors):
         if not x.is_floating_point():
             raise DtypeError(
@@ -322,6 +320,11 @@ def _as_sequences(name: str, values: Arrays) -> list[Tensor]:
                 f"{where} must hold sequences [T, {tensors[0].shape[-1]}], got {list(x.shape)} for sample {index}."
             )
     return tensors
+
+
+def _as_tensor(values: Any) -> Tensor:
+    unasked = isinstance(values, np.ndarray) and values.dtype == np.float64
+    return torch.as_tensor(values, dtype=torch.get_default_dtype() if unasked else None)
 
 
 def _cut(name: str, sequences: list[Tensor], lengths: Tensor) -> list[Tensor]:

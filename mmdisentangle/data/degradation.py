@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mmdisentangle._core.checks import check_number
-from mmdisentangle._core.errors import SettingError
+from mmdisentangle._core.errors import DtypeError, SettingError
 from mmdisentangle._core.modalities import check_known
 from mmdisentangle.data.batch import MultimodalSample
 
@@ -27,9 +27,12 @@ class DropModalities:
     higher one.
 
     Args:
-        rates: modality name to the probability that it goes missing; ``"*"`` stands for all that are not named.
+        rates: modality name to the probability that it goes missing; ``"*"`` stands for all that are not named. A name
+            that no sample has changes nothing: samples may lack modalities, so names are not checked here, but in the
+            settings of a training they are.
 
     Raises:
+        DtypeError: ``rates`` is no mapping.
         SettingError: a rate outside 0..1.
 
     Example:
@@ -43,6 +46,7 @@ class DropModalities:
     rates: Mapping[str, float]
 
     def __post_init__(self) -> None:
+        _check_named("DropModalities", "rates", self.rates)
         for name, rate in self.rates.items():
             check_number("DropModalities", f"rates[{name!r}]", rate, low=0, high=1)
 
@@ -63,9 +67,11 @@ class AddNoise:
 
     Args:
         deviations: modality name to the standard deviation, in the units of the inputs: those of one deviation of the
-            training data where the sample is standardised. ``"*"`` stands for all that are not named.
+            training data where the sample is standardised. ``"*"`` stands for all that are not named. As in
+            `DropModalities`, names are not checked here.
 
     Raises:
+        DtypeError: ``deviations`` is no mapping.
         SettingError: a negative deviation.
 
     Example:
@@ -78,6 +84,7 @@ class AddNoise:
     deviations: Mapping[str, float]
 
     def __post_init__(self) -> None:
+        _check_named("AddNoise", "deviations", self.deviations)
         for name, deviation in self.deviations.items():
             check_number("AddNoise", f"deviations[{name!r}]", deviation, low=0)
 
@@ -111,6 +118,11 @@ def check_modalities(where: str, argument: str, named: Mapping[str, float], know
             check_known(where, argument, name, tuple(known))
     if EVERY in named and all(name in named for name in known):
         raise SettingError(f"{where}: {argument} names every modality, so nothing is left for '*'.")
+
+
+def _check_named(where: str, argument: str, values: object) -> None:
+    if not isinstance(values, Mapping):
+        raise DtypeError(f"{where}: {argument} must map modality names to numbers, got {values!r}; '*' stands for all.")
 
 
 def _of(values: Mapping[str, float], name: str) -> float:

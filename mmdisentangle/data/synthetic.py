@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mmdisentangle._core.checks import check_choice, check_count, check_flag, check_number
 from mmdisentangle._core.errors import DtypeError, ModalityError, SettingError
-from mmdisentangle._core.modalities import check_known, modality_names
+from mmdisentangle._core.modalities import check_known, modality_widths
 from mmdisentangle.data._latent import (
     LinearObservation,
     NetworkObservation,
@@ -144,16 +144,12 @@ class SharedPrivateGenerator:
         seed: int = 0,
     ) -> None:
         where = "SharedPrivateGenerator"
-        if modalities is not None and not isinstance(modalities, Mapping):
-            raise DtypeError(f"{where}: modalities must be a mapping from name to width, got {modalities!r}.")
         if cues is not None and not isinstance(cues, Mapping):
             raise DtypeError(f"{where}: cues must be a mapping from modality to correlation, got {cues!r}.")
-        self.modalities = {"a": 8, "b": 6, "c": 5} if modalities is None else dict(modalities)
-        self.names = modality_names(where, self.modalities)
+        self.modalities = modality_widths(where, {"a": 8, "b": 6, "c": 5} if modalities is None else modalities)
+        self.names = tuple(self.modalities)
         if _SHARED in self.names:
             raise ModalityError(f"{where}: 'shared' names the shared factors; call the modality otherwise.")
-        for name, width in self.modalities.items():
-            check_count(where, f"modalities[{name!r}]", width)
         check_choice(where, "difficulty", difficulty, tuple(_DIFFICULTIES))
         usual = _DIFFICULTIES[difficulty]
         self.noise: float = usual["noise"] if noise is None else noise

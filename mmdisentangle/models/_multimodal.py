@@ -9,7 +9,7 @@ from torch.utils.hooks import RemovableHandle
 
 from mmdisentangle._core.checks import check_count
 from mmdisentangle._core.errors import DtypeError, SettingError
-from mmdisentangle._core.modalities import check_known, modality_names
+from mmdisentangle._core.modalities import check_known, modality_widths
 from mmdisentangle.models._code_hook import CodeHook
 from mmdisentangle.models._pretrained import Pretrained
 from mmdisentangle.models._settings import ModelSettings
@@ -45,15 +45,9 @@ class MultimodalModel(Pretrained):
     def __init__(self, modalities: Mapping[str, int], num_outputs: int) -> None:
         super().__init__()
         where = type(self).__name__
-        if not isinstance(modalities, Mapping):
-            raise DtypeError(
-                f"{where}: modalities must be a mapping from name to width, got {type(modalities).__name__}."
-            )
-        self.modalities = modality_names(where, modalities, least=self.least_modalities)
-        for name in self.modalities:
-            check_count(where, f"modalities[{name!r}]", modalities[name])
+        self.widths = modality_widths(where, modalities, least=self.least_modalities)
+        self.modalities = tuple(self.widths)
         check_count(where, "num_outputs", num_outputs)
-        self.widths = {name: modalities[name] for name in self.modalities}
         self.num_outputs = num_outputs
 
     def _build_encoders(

@@ -101,7 +101,9 @@ class MEA(MultimodalModel):
         encoders: modules ``[B, T_m, d_m] -> [B, T_m, features]`` for some or all modalities, called with ``(x, mask)``,
             in place of the default; each must have the attribute ``out_features``. Where it is not ``features``, a
             linear map follows.
-        preset: settings of the paper for ``"mosi"``, ``"mosei"`` or ``"iemocap"``, in the printed arithmetic.
+        preset: settings of the paper for ``"mosi"``, ``"mosei"`` or ``"iemocap"``, in the printed arithmetic
+            but for the weights of flattened sequences and the literal importance head (``weighting="flatten"``,
+            ``omega_grad=True``).
         **settings: fields of `MEASettings`.
 
     Shape:

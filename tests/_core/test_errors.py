@@ -41,6 +41,7 @@ def test_every_error_and_warning_is_public():
     [
         ("rtl", "; did you mean 'rtil'?"),
         ("zzz", "; known names: 'rtil', 'mea', 'meta'"),
+        ("RTIL", "; did you mean 'rtil'?"),
         ("met", "; did you mean 'meta' or 'mea'?"),
     ],
 )

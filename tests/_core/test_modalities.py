@@ -1,8 +1,15 @@
 import pytest
 import torch
 
-from mmdisentangle._core.modalities import check_known, check_sequences, in_order, modality_names, resolve_masks
-from mmdisentangle.errors import DtypeError, ModalityError, ShapeError
+from mmdisentangle._core.modalities import (
+    check_known,
+    check_sequences,
+    in_order,
+    modality_names,
+    modality_widths,
+    resolve_masks,
+)
+from mmdisentangle.errors import DtypeError, ModalityError, SettingError, ShapeError
 from tests.oracles import expect
 
 A, B = torch.zeros(2, 3, 4), torch.zeros(2, 5, 1)
@@ -17,6 +24,8 @@ def test_names_keep_their_order():
     ("exception", "words", "names"),
     [
         (DtypeError, ("single string 'ab'",), "ab"),
+        (DtypeError, ("must have an order", "got a set"), {"a", "b"}),
+        (DtypeError, ("must have an order", "got a set"), frozenset("ab")),
         (DtypeError, ("non-empty string", "3"), ["a", 3]),
         (DtypeError, ("non-empty string", "''"), ["a", ""]),
         (ModalityError, ("distinct", "['a', 'a']"), ["a", "a"]),
@@ -27,6 +36,25 @@ def test_names_keep_their_order():
 def test_bad_names(exception, words, names):
     with expect.error(exception, "f: ", *words):
         modality_names("f", names, least=2)
+
+
+def test_widths_keep_their_order():
+    assert list(modality_widths("f", {"b": 1, "a": 2}).items()) == [("b", 1), ("a", 2)]
+
+
+@pytest.mark.parametrize(
+    ("exception", "words", "widths"),
+    [
+        (DtypeError, ("map names to widths", "['a', 'b']"), ["a", "b"]),
+        (DtypeError, ("map names to widths", "'ab'"), "ab"),
+        (SettingError, ("modalities['b']", "0"), {"a": 1, "b": 0}),
+        (ModalityError, ("at least 2", "['a']"), {"a": 1}),
+    ],
+)
+@pytest.mark.bad_input
+def test_bad_widths(exception, words, widths):
+    with expect.error(exception, "f: ", *words):
+        modality_widths("f", widths, least=2)
 
 
 def test_values_come_in_order():

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from mmdisentangle import create_model
 from mmdisentangle.data import MultimodalDataset, MultimodalSample
 from mmdisentangle.errors import DataError, DtypeError, ModalityError, SettingError, ShapeError, UnknownNameError
 
@@ -27,6 +28,24 @@ def test_from_arrays_takes_ragged_sequences():
     data = MultimodalDataset.from_arrays({"a": [torch.ones(2, 1), torch.ones(7, 1)]})
     assert [len(sample.inputs["a"]) for sample in data] == [2, 7]
     assert data[0].target is None
+
+
+def test_float64_of_numpy_becomes_the_dtype_of_new_models():
+    """NumPy makes float64 unasked; what is a tensor, or of another dtype, was asked for."""
+    rows = np.arange(24.0).reshape(4, 3, 2)
+    inputs = {"a": rows, "b": list(rows), "c": torch.from_numpy(rows), "d": rows.astype(np.float16)}
+    data = MultimodalDataset.from_arrays(inputs, np.linspace(0, 1, 4))
+    found = {name: x.dtype for name, x in data[0].inputs.items()}
+    assert found == {"a": torch.float32, "b": torch.float32, "c": torch.float64, "d": torch.float16}
+    assert data.targets.dtype == torch.float32
+    assert torch.equal(data[3].inputs["a"].double(), torch.from_numpy(rows[3]))
+    batch = data.select(["a", "b"]).collate(list(data.select(["a", "b"])))
+    create_model("late_fusion", modalities={"a": 2, "b": 2})(batch.inputs)
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert MultimodalDataset.from_arrays({"a": rows})[0].inputs["a"].dtype == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def test_subset_and_select_keep_everything_else():

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from mmdisentangle.data import AddNoise, DropModalities, MultimodalSample
 from mmdisentangle.data.degradation import check_modalities, compose
-from mmdisentangle.errors import ModalityError, SettingError
+from mmdisentangle.errors import DtypeError, ModalityError, SettingError
 
 
 def sample(**lengths):
@@ -79,6 +79,10 @@ def test_compose_applies_in_turn():
 
 
 def test_wrong_settings():
+    with pytest.raises(DtypeError, match="DropModalities: rates must map modality names to numbers"):
+        DropModalities(0.3)
+    with pytest.raises(DtypeError, match="AddNoise: deviations must map modality names to numbers, got 1"):
+        AddNoise(1)
     with pytest.raises(SettingError, match=r"DropModalities: rates\['a'\] must be"):
         DropModalities({"a": 1.2})
     with pytest.raises(SettingError, match=r"AddNoise: deviations\['a'\] must be"):

@@ -124,7 +124,7 @@ def test_unknown_names_suggest_the_nearest():
     ("exception", "words", "arguments"),
     [
         (ModalityError, ("at least 2", "['a']"), {"modalities": {"a": 3}}),
-        (DtypeError, ("modalities must be a mapping", "list"), {"modalities": ["a", "b"]}),
+        (DtypeError, ("modalities must map names to widths", "['a', 'b']"), {"modalities": ["a", "b"]}),
         (DtypeError, ("modality name", "3"), {"modalities": {"a": 3, 3: 1}}),
         (SettingError, ("modalities['b']", "0"), {"modalities": {"a": 3, "b": 0}}),
         (SettingError, ("num_outputs", "0"), {"num_outputs": 0}),
