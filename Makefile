@@ -46,7 +46,7 @@ bench-check: $(VENV)/.stamp-bench ## do the measured ratios still hold? minutes;
 
 docs: $(VENV)/.stamp-docs ## build the site into docs/_build/html (minutes); warnings and broken links are errors
 	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -b html -W --keep-going -q docs docs/_build/html
-	$(BIN)/python docs/check_links.py docs/_build/html
+	$(BIN)/python docs/check_site.py docs/_build/html
 
 format: $(VENV)/.stamp-dev ## rewrite the code in the project's format
 	$(BIN)/ruff check --fix .

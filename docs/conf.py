@@ -29,6 +29,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "sphinxcontrib.bibtex",
     "components",
+    "explained",
     "foreign_names",
     "offline_mathjax",
     "public_names",

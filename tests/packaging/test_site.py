@@ -1,4 +1,4 @@
-"""The scripts around the site: the check of its links, and links from the API to the lines of the source."""
+"""The scripts around the site: the check of its links and names, and links from the API to the lines of the source."""
 
 import importlib.util
 import inspect
@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 import mmdisentangle
-from mmdisentangle import nn
+from mmdisentangle import errors, nn
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -40,7 +40,7 @@ def site(tmp_path: Path) -> Path:
 
 
 def test_a_whole_site_has_no_broken_link(site: Path) -> None:
-    assert load(DOCS / "check_links.py").broken(site) == []
+    assert load(DOCS / "check_site.py").broken(site) == []
 
 
 @pytest.mark.parametrize(
@@ -57,12 +57,24 @@ def test_a_whole_site_has_no_broken_link(site: Path) -> None:
 def test_what_leads_nowhere_is_named(site: Path, written: str, complaint: str) -> None:
     page = site / "guides" / "one.html"
     page.write_text(page.read_text("utf-8") + written, "utf-8")
-    assert load(DOCS / "check_links.py").broken(site) == [f"guides/one.html: {complaint}"]
+    assert load(DOCS / "check_site.py").broken(site) == [f"guides/one.html: {complaint}"]
 
 
 def test_an_empty_folder_is_no_site(tmp_path: Path) -> None:
-    (complaint,) = load(DOCS / "check_links.py").broken(tmp_path)
+    (complaint,) = load(DOCS / "check_site.py").broken(tmp_path)
     assert complaint.startswith("there is no page")
+
+
+def test_a_public_name_without_a_page_is_named(tmp_path: Path) -> None:
+    pages = tmp_path / "api" / "generated"
+    pages.mkdir(parents=True)
+    names = [name for name in errors.__all__ if name != "ShapeError"]
+    for name in names:
+        anchor = "" if name == "DataError" else f'id="mmdisentangle.errors.{name}"'
+        (pages / f"mmdisentangle.errors.{name}.html").write_text(f"<dt {anchor}>", "utf-8")
+    assert load(DOCS / "check_site.py").unseen(tmp_path, ["mmdisentangle.errors"]) == [
+        f"mmdisentangle.errors.{name} has no page" for name in errors.__all__ if name in ("DataError", "ShapeError")
+    ]
 
 
 class TestSourceLinks:

@@ -1,12 +1,15 @@
-"""Does every link of the built site lead somewhere?
+"""Does every link of the built site lead somewhere, and has every public name its page?
 
-    python docs/check_links.py docs/_build/html
+    python docs/check_site.py docs/_build/html
 
 Reads every page as a browser would that has no network: pages, pictures, scripts and anchors must be there. Links to
 other hosts are not followed, but a page must load nothing from one.
 """
 
+import importlib
+import inspect
 import sys
+from collections.abc import Iterable
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -56,9 +59,27 @@ def broken(site: Path) -> list[str]:
     return sorted(found)
 
 
+def unseen(site: Path, rooms: Iterable[str]) -> list[str]:
+    """One line for every public name of the rooms that no page of the API describes."""
+    found = []
+    for room in rooms:
+        module = importlib.import_module(room)
+        for name in module.__all__:
+            page = site / "api" / "generated" / f"{room}.{name}.html"
+            if inspect.ismodule(getattr(module, name)):
+                continue
+            if not page.is_file() or f"{room}.{name}" not in Page(page.read_text(encoding="utf-8")).anchors:
+                found.append(f"{room}.{name} has no page")
+    return found
+
+
 def main() -> None:
-    found = broken(Path(sys.argv[1]))
-    print("\n".join(found) or "every link leads somewhere")
+    site = Path(sys.argv[1])
+    rooms = [
+        path.stem for path in (site / "api" / "generated").glob("mmdisentangle.*.html") if path.stem.count(".") == 1
+    ]
+    found = broken(site) + unseen(site, sorted(rooms))
+    print("\n".join(found) or "every link leads somewhere, every public name has its page")
     sys.exit(bool(found))
 
 
