@@ -108,7 +108,9 @@ def trained(row: Row, seed: int, settings: list[str]) -> tuple[Result, Codes, Sh
     threadpool_limits(1)
     world = SharedPrivateGenerator(**WORLD, seed=seed)  # type: ignore[arg-type]
     train, test = world.draw(TRAINED, seed=100 + seed), world.draw(TESTED, seed=200 + seed)
-    model = [f"model.{key}={value}" for key, value in row.settings.items()]
+    # As the command line writes them: tuples as lists.
+    given = {key: list(value) if isinstance(value, tuple) else value for key, value in row.settings.items()}
+    model = [f"model.{key}={value}" for key, value in given.items()]
     config = load_config(overrides=[f"seed={seed}", *SETTINGS, *settings, *row.training, *model])
     result = fit(config, model=row.model, train=train.dataset, test=test.dataset)
     return result, collect_codes(result.model, test.dataset, standardizer=result.standardizer), test
@@ -261,7 +263,10 @@ def main() -> None:
         "train": TRAINED,
         "test": TESTED,
         "settings": SETTINGS,
-        "models": {name: {"model": row.model, "settings": {**row.settings}} for name, row in rows.items()},
+        "models": {
+            name: {"model": row.model, "settings": {**row.settings}, "training": list(row.training)}
+            for name, row in rows.items()
+        },
         "rows": found,
     }
     write("disentanglement_terms" if given.terms else "disentanglement", content)

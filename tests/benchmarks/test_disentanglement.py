@@ -17,7 +17,11 @@ def test_every_row_and_seed_is_recorded_with_its_settings(recorded):
     assert list(recorded["rows"]) == list(benchmark.ROWS)
     assert recorded["settings"] == benchmark.SETTINGS
     for name, row in benchmark.ROWS.items():
-        assert recorded["models"][name] == {"model": row.model, "settings": {**row.settings}}
+        assert recorded["models"][name] == {
+            "model": row.model,
+            "settings": {**row.settings},
+            "training": list(row.training),
+        }
         assert recorded["rows"][name]["seeds"] == [0, 1, 2, 3, 4]
 
 
