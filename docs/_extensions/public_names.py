@@ -30,8 +30,15 @@ def readable_defaults(
     return signature and signature.replace("<factory>", "..."), returns
 
 
+def describe_constant(app: Any, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
+    """Send the reader of a constant, whose docstring is that of its type, to the example of its room."""
+    if what == "data":
+        lines[:] = [f"A constant; :py:mod:`{name.rpartition('.')[0]}` says what it is for, with an example.", ""]
+
+
 def setup(app: Any) -> dict[str, Any]:
     app.add_role("name", NameRole())
     app.connect("autodoc-skip-member", skip_member)
     app.connect("autodoc-process-signature", readable_defaults)
+    app.connect("autodoc-process-docstring", describe_constant)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
