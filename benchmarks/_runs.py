@@ -32,9 +32,9 @@ def parser(description: str | None, rows: Iterable[str], data: str, cache: Path)
 
 
 def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """Arguments, with ``--data`` a file that exists."""
+    """Arguments, with ``--data``, where it is given, a file that exists."""
     arguments = parser.parse_args()
-    if not arguments.data.is_file():
+    if arguments.data is not None and not arguments.data.is_file():
         parser.error(f"--data: {arguments.data} is no file; the recordings are not part of this project.")
     return arguments
 

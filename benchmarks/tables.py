@@ -2,8 +2,9 @@
 
     python -m benchmarks.tables
 
-Renews what stands between ``<!-- table NAME -->`` and ``<!-- end of table -->`` in the README and in docs. A test fails
-where a table is not that of its results.
+Renews what stands between ``<!-- table NAME -->`` and ``<!-- end of table -->`` in the README and in docs; and single
+numbers of `benchmarks.deviations` between ``<!-- effect METHOD SCORE: ROW -->``, or ``score`` for what the row reaches
+itself, and ``<!-- end -->``. A test fails where one is not that of its results.
 """
 
 import json
@@ -16,6 +17,9 @@ from benchmarks._measure import RESULTS
 
 ROOT = RESULTS.parents[1]
 TABLE = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+NUMBER = re.compile(r"(<!-- (effect|score) (\w+) (\w+): ([^>]+?) -->).*?(<!-- end -->)")
+# With no-break spaces: a number and its spread stay on one line.
+PLUS_MINUS = "\u00a0±\u00a0"
 NAMES = {
     "rtil": "RTIL",
     "rtil_published": "RTIL, as released",
@@ -39,13 +43,20 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 def spread(score: Mapping[str, Any], digits: int = 3) -> str:
     """Mean and standard deviation over seeds."""
     deviation = score["std"] if "std" in score else score["standard_deviation"]
-    return f"{score['mean']:.{digits}f} ± {deviation:.{digits}f}"
+    return f"{score['mean']:.{digits}f}{PLUS_MINUS}{deviation:.{digits}f}"
+
+
+def difference(score: Mapping[str, Any], digits: int = 3) -> str:
+    """Mean and standard deviation over seeds of a difference."""
+    # Adding 0 makes 0 of -0.
+    mean = round(score["mean"], digits) + 0.0
+    return f"{mean:+.{digits}f}{PLUS_MINUS}{score['std']:.{digits}f}"
 
 
 def extent(cost: Mapping[str, Any], digits: int) -> str:
     """Median and range over seeds."""
     low, middle, high = min(cost["values"]), statistics.median(cost["values"]), max(cost["values"])
-    return f"{middle:.{digits}f} ({low:.{digits}f}..{high:.{digits}f})"
+    return f"{middle:.{digits}f}\u00a0({low:.{digits}f}..{high:.{digits}f})"
 
 
 def utd_mhad() -> str:
@@ -160,6 +171,58 @@ def disentanglement_terms() -> str:
     return _leakage("disentanglement_terms")
 
 
+def _written(change: Mapping[str, Any]) -> str:
+    """Settings of a row as a user would write them."""
+    settings = [f"{key}={json.dumps(value)}" for key, value in change["settings"].items()]
+    written = ", ".join(settings).replace("true", "True").replace("false", "False")
+    return ", ".join(f"`{part}`" for part in (written, *change["training"]) if part) or "the default"
+
+
+def _deviations(method: str) -> str:
+    """Every row of a method, and its difference to its reference on UTD-MHAD."""
+    recorded = read(f"deviations_utd_mhad_{method}")
+    gaussian = None if method == "mea" else read(f"deviations_gaussian_{method}")
+    rows = []
+    for name, row in recorded["rows"].items():
+        effect = recorded["effects"].get(name, {})
+        label = _written(recorded["changes"][name])
+        if name == "aligned":
+            label = "streams resampled to one length"
+        elif effect.get("against") == "aligned":
+            label += ", resampled"
+        rows.append(
+            (
+                label,
+                spread(row["accuracy"]),
+                difference(effect["accuracy"]) if effect else "",
+                *_on_gaussian(gaussian, name),
+            )
+        )
+    more = ("Gaussian: Pearson", "modality in shared, linear probe", "better probe", "private factors in shared")
+    return table(("row", "UTD-MHAD: accuracy", "difference", *(more if gaussian else ())), rows)
+
+
+def _on_gaussian(results: Mapping[str, Any] | None, row: str) -> list[str]:
+    """What a row reaches on Gaussian data; empty where it is not measured there."""
+    if results is None:
+        return []
+    shown = {"pearson": 3, "modality_in_shared_linear": 2, "modality_in_shared": 2, "private_in_shared": 2}
+    found = results["rows"].get(row)
+    return [spread(found[score], digits) if found else "" for score, digits in shown.items()]
+
+
+def deviations_rtil() -> str:
+    return _deviations("rtil")
+
+
+def deviations_misa() -> str:
+    return _deviations("misa")
+
+
+def deviations_mea() -> str:
+    return _deviations("mea")
+
+
 def zoo() -> str:
     """Every model beside the others: what it scores within the one budget, and with a budget of its own."""
     own = {name: row["accuracy"] for name, row in read("utd_mhad")["rows"].items()}
@@ -195,14 +258,39 @@ TABLES: dict[str, Callable[[], str]] = {
         mmmo_with_missing_text,
         disentanglement,
         disentanglement_terms,
+        deviations_rtil,
+        deviations_misa,
+        deviations_mea,
         zoo,
     )
 }
 
 
+# Score of `benchmarks.deviations` to its data, its name there, and the digits that its spread deserves.
+DEVIATION_SCORES = {
+    "accuracy": ("utd_mhad", "accuracy", 3),
+    "weighted_f1": ("utd_mhad", "weighted_f1", 3),
+    "weighted_f1_swapped": ("utd_mhad", "weighted_f1_swapped", 3),
+    "correlation": ("gaussian", "pearson", 3),
+    "read": ("gaussian", "modality_in_shared", 2),
+    "read_linearly": ("gaussian", "modality_in_shared_linear", 2),
+}
+
+
+def deviation(kind: str, method: str, score: str, row: str) -> str:
+    """What a row reaches, or its difference to its reference, mean and standard deviation over seeds."""
+    data, name, digits = DEVIATION_SCORES[score]
+    results = read(f"deviations_{data}_{method}")
+    if kind == "score":
+        return spread(results["rows"][row][name], digits)
+    effect = results["effects"][row][name]
+    return difference(effect, digits)
+
+
 def renewed(text: str) -> str:
-    """Text of a page with its tables as the results are now."""
-    return TABLE.sub(lambda found: f"{found[1]}\n{TABLES[found[2]]()}\n{found[3]}", text)
+    """Text of a page with its tables and numbers as the results are now."""
+    text = TABLE.sub(lambda found: f"{found[1]}\n{TABLES[found[2]]()}\n{found[3]}", text)
+    return NUMBER.sub(lambda found: f"{found[1]}{deviation(*found.groups()[1:5])}{found[6]}", text)
 
 
 def main() -> None:

@@ -1,8 +1,11 @@
 """The rows of the MMMO benchmark train, with clips that lack modalities, on made-up numbers."""
 
+import json
+
 import pytest
 import torch
 
+from benchmarks._measure import RESULTS
 from benchmarks.mmmo import ROWS, SETTINGS, scores, train
 from benchmarks.mmmo_data import MODALITIES, Clip
 
@@ -43,3 +46,12 @@ def test_scores():
     assert values["accuracy"] == pytest.approx(2 / 3)
     assert values["pearson"] == pytest.approx(0.9608, abs=1e-4)
     assert scores(torch.full((3,), 3.0), three)["pearson"] is None
+
+
+def test_errors_of_the_cross_validation_are_those_of_the_page():
+    recorded = json.loads((RESULTS / "mmmo_validation.json").read_text(encoding="utf-8"))
+    assert list(recorded["rows"]) == list(ROWS)
+    page = (RESULTS.parents[1] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    told = page.partition("`mmmo_validation.json`)")[2].partition(". ")[0]
+    for row, name in (("rtil", "RTIL"), ("mea", "MEA"), ("late_fusion", "late fusion"), ("vision", "vision")):
+        assert f"{recorded['rows'][row]['mae']:.3f} ({name})" in " ".join(told.split())
