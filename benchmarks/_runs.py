@@ -67,11 +67,15 @@ def summary(runs: Sequence[Run], scores: Iterable[str]) -> dict[str, Any]:
     """Mean and standard deviation of every score over seeds; None where a run has no such score."""
     result: dict[str, Any] = {"parameters": runs[0]["parameters"], "seeds": [run["seed"] for run in runs]}
     for name in scores:
-        values = [run[name] for run in runs]
-        known = [value for value in values if value is not None]
-        result[name] = {
-            "mean": statistics.mean(known) if known else None,
-            "std": None if not known else statistics.stdev(known) if len(known) > 1 else 0.0,
-            "values": values,
-        }
+        result[name] = over_seeds([run[name] for run in runs])
     return result
+
+
+def over_seeds(values: Sequence[float | None]) -> dict[str, Any]:
+    """Mean and standard deviation of the values that are known; None where none is."""
+    known = [value for value in values if value is not None]
+    return {
+        "mean": statistics.mean(known) if known else None,
+        "std": None if not known else statistics.stdev(known) if len(known) > 1 else 0.0,
+        "values": list(values),
+    }

@@ -173,8 +173,8 @@ def disentanglement_terms() -> str:
 
 def _written(change: Mapping[str, Any]) -> str:
     """Settings of a row as a user would write them."""
-    settings = [f"{key}={json.dumps(value)}" for key, value in change["settings"].items()]
-    written = ", ".join(settings).replace("true", "True").replace("false", "False")
+    values = {key: str(v) if isinstance(v, bool) else json.dumps(v) for key, v in change["settings"].items()}
+    written = ", ".join(f"{key}={value}" for key, value in values.items())
     return ", ".join(f"`{part}`" for part in (written, *change["training"]) if part) or "the default"
 
 
@@ -271,8 +271,6 @@ DEVIATION_SCORES = {
     "accuracy": ("utd_mhad", "accuracy", 3),
     "weighted_f1": ("utd_mhad", "weighted_f1", 3),
     "weighted_f1_swapped": ("utd_mhad", "weighted_f1_swapped", 3),
-    "correlation": ("gaussian", "pearson", 3),
-    "read": ("gaussian", "modality_in_shared", 2),
     "read_linearly": ("gaussian", "modality_in_shared_linear", 2),
 }
 
@@ -283,8 +281,7 @@ def deviation(kind: str, method: str, score: str, row: str) -> str:
     results = read(f"deviations_{data}_{method}")
     if kind == "score":
         return spread(results["rows"][row][name], digits)
-    effect = results["effects"][row][name]
-    return difference(effect, digits)
+    return difference(results["effects"][row][name], digits)
 
 
 def renewed(text: str) -> str:

@@ -84,11 +84,10 @@ class SharedPrivateEncoder(nn.Module):
     ) -> None:
         super().__init__()
         where = "SharedPrivateEncoder"
-        widths = modality_widths(where, modalities)
-        self.modalities = tuple(widths)
+        self.widths = modality_widths(where, modalities)
+        self.modalities = tuple(self.widths)
         check_count(where, "hidden_features", hidden_features)
         check_choice(where, "activation", activation, tuple(CODE_ACTIVATIONS))
-        self.widths = dict(modalities)
         self.hidden_features = hidden_features
         self.projections = ModalityModules(
             {
